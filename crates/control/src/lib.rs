@@ -1,0 +1,4 @@
+//! Under construction.
+
+mod goal;
+pub use goal::*;

@@ -1,0 +1,4 @@
+//! Under construction.
+
+mod spec;
+pub use spec::*;

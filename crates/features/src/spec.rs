@@ -1,0 +1,102 @@
+//! What a feature view declares.
+
+use std::sync::Arc;
+
+use perennial_types::TimeSpan;
+use serde::{Deserialize, Serialize};
+
+/// A declared feature view: model-independent features of one entity over one source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewSpec {
+    /// Its name, the prefix of its features' names.
+    pub name: Arc<str>,
+    /// The source's columns that form the entity key.
+    pub entity: Vec<Arc<str>>,
+    /// The source.
+    pub from: Arc<str>,
+    /// Row-wise transformations: names that aggregates may use beside the source's columns.
+    pub columns: Vec<NamedExpr>,
+    /// Windowed aggregates.
+    pub aggregates: Vec<AggregateSpec>,
+    /// Expressions over the aggregates' names (without the view's prefix).
+    pub derived: Vec<NamedExpr>,
+}
+
+/// A named SQL expression.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NamedExpr {
+    /// The name it is known by.
+    pub name: Arc<str>,
+    /// SQL text.
+    pub expr: Arc<str>,
+}
+
+/// A declared aggregate: every op over every window is one feature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AggregateSpec {
+    /// The stem of the features' names.
+    pub name: Arc<str>,
+    /// The operations.
+    pub ops: Vec<Op>,
+    /// Whether the op is part of the name (it was declared as a list): `rides_avg_7d`, but `busy_30d`.
+    pub op_in_name: bool,
+    /// SQL over the source's columns and the view's; `count` may leave it out.
+    pub of: Option<Arc<str>>,
+    /// SQL condition; only events for which it is true count.
+    #[serde(rename = "where")]
+    pub filter: Option<Arc<str>>,
+    /// The sliding windows.
+    pub windows: Vec<TimeSpan>,
+    /// How exact the far end of the window is.
+    pub tail: Tail,
+}
+
+/// An aggregation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Op {
+    /// Number of events, or of those whose value is not NULL.
+    Count,
+    /// Sum of values.
+    Sum,
+    /// Mean of values.
+    Avg,
+    /// Smallest value.
+    Min,
+    /// Largest value.
+    Max,
+    /// Standard deviation (sample, n − 1), NULL below two values.
+    Stddev,
+    /// The value with the largest event time; of equal ones the last to arrive.
+    Last,
+}
+
+impl Op {
+    /// Every op.
+    pub const ALL: [Self; 7] =
+        [Self::Count, Self::Sum, Self::Avg, Self::Min, Self::Max, Self::Stddev, Self::Last];
+
+    /// The name in declarations and features.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Sum => "sum",
+            Self::Avg => "avg",
+            Self::Min => "min",
+            Self::Max => "max",
+            Self::Stddev => "stddev",
+            Self::Last => "last",
+        }
+    }
+}
+
+/// How exact the far end of a sliding window is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tail {
+    /// The window may reach back further by at most a sixtieth of its length.
+    #[default]
+    Hop,
+    /// Exactly `[t - w, t)`; events are kept for the whole window.
+    Exact,
+}

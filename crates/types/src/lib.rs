@@ -1,0 +1,30 @@
+//! The floor: the words every other crate speaks.
+//!
+//! It decides what an instant, a value, a schema, a record of the log and a content hash are, and how they
+//! are written as text. It never reads a clock, a file or the environment.
+//!
+//! ```
+//! use perennial_types::{Schema, Timestamp, Value};
+//! let schema = Schema::parse(&[("slot", "int64"), ("cnt", "double?")]).unwrap();
+//! let row = schema.decode_json(&serde_json::json!({"slot": 5})).unwrap();
+//! assert_eq!(row, vec![Value::Int64(5), Value::Null]);
+//! assert_eq!(Timestamp::parse("2011-01-01T05:00:00Z").unwrap().to_string(), "2011-01-01T05:00:00Z");
+//! ```
+
+mod error;
+mod hash;
+mod names;
+mod record;
+mod schema;
+mod source;
+mod time;
+mod value;
+
+pub use error::Kind;
+pub use hash::{ContentHash, hash64, unit_draw};
+pub use names::{did_you_mean, nearest};
+pub use record::{Entry, Position, Record, Stream};
+pub use schema::{Column, Row, RowError, Schema, SchemaError};
+pub use source::{AvailableAt, SourceSpec, StreamSpec};
+pub use time::{Clock, TimeError, TimeSpan, Timestamp};
+pub use value::{DataType, Value};
