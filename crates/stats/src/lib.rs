@@ -1,1 +1,14 @@
-//! Under construction.
+//! Tests that say what samples prove.
+//!
+//! It decides whether paired losses prove a candidate worse than the current version by more than a margin.
+//! It never draws random numbers, reads a clock or touches the world: the same samples give the same bits.
+//!
+//! ```
+//! use perennial_stats::paired::{NotWorse, not_worse};
+//! let test = NotWorse { margin: 0.05, confidence: 0.9 };
+//! let evidence = not_worse(&[1.0, 2.0, 3.1, 0.9], &[1.1, 2.0, 3.0, 1.0], test).unwrap();
+//! assert!(!evidence.proven_worse);
+//! assert_eq!(evidence.rows, 4);
+//! ```
+
+pub mod paired;
