@@ -1,4 +1,37 @@
-//! Under construction.
+//! What answers are worth once their labels are known.
+//!
+//! It decides which label belongs to which prediction, and how well a model does over the cohorts whose label
+//! window has closed. It never reads a clock: everything old is forgotten by the times of the records, so one
+//! log gives one state.
+//!
+//! ```
+//! use perennial_evaluate::{Feedback, Joined, LabelJoin, Metric, Performance, Prediction};
+//! use perennial_types::{Position, TimeSpan, Timestamp};
+//!
+//! let at = Timestamp::parse("2011-01-01").unwrap();
+//! let (day, week) = (TimeSpan::from_days(1), TimeSpan::from_days(7));
+//! let mut join = LabelJoin::new(week);
+//! let mut performance = Performance::new("bike-raw".into(), day, week);
+//!
+//! join.predicted(Prediction {
+//!     id: "r1".into(), at, model: "bike-raw".into(), version: "v1".into(),
+//!     value: 40.0, fallback: false, position: Position(1),
+//! });
+//! let label = Feedback { prediction_id: "r1".into(), value: 43.0, at: at + day, position: Position(2) };
+//! let Joined::Labelled(row) = join.labelled(label) else { panic!("the prediction is known") };
+//! performance.labelled(&row);
+//!
+//! let figure = performance.metric(Metric::Mae, week, at + day).unwrap();
+//! assert_eq!((figure.value, figure.rows), (3.0, 1));
+//! ```
 
+mod counter;
+mod join;
+mod metric;
+mod performance;
 mod spec;
+
+pub use counter::LabelCounter;
+pub use join::{Feedback, Joined, LabelJoin, LabelledPrediction, Prediction};
+pub use performance::{Figure, Performance};
 pub use spec::*;
