@@ -1,2 +1,93 @@
-//! x
-fn main() {}
+//! Developer automation: `cargo xtask <command>`. Run without a command for help.
+
+mod cargo;
+mod install;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+use crate::cargo::Cargo;
+use crate::install::Need;
+
+const HELP: &str = "\
+cargo xtask <command>
+
+  demo [options]   play the bike-demand example against a service of its own; the options are those of the
+                   example: `cargo xtask demo --help` lists them
+  test [filter]    every test of the workspace, those on a real Postgres included
+  bench [filter]   the benchmarks
+  lint             formatting, clippy without warnings, the map of crates
+  install          only install what demo and test need
+
+Each command first installs what it needs and this machine lacks: on Debian and Ubuntu as root by apt-get,
+elsewhere it says what to install and stops.
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("help", &[][..]),
+    };
+    let done = match command {
+        "demo" => demo(rest),
+        "test" => test(rest),
+        "bench" => bench(rest),
+        "lint" => without_arguments(command, rest).and_then(|()| lint()),
+        "install" => without_arguments(command, rest).and_then(|()| install::install(&Need::ALL)),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(anyhow::anyhow!("no command {other:?}; there are demo, test, bench, lint and install")),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask {command}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn without_arguments(command: &str, rest: &[String]) -> Result<()> {
+    anyhow::ensure!(rest.is_empty(), "{command} takes no arguments, found {:?}", rest.join(" "));
+    Ok(())
+}
+
+/// Build the service and the example, then become the example: it gets every signal, and its exit code is
+/// the one of this command.
+fn demo(arguments: &[String]) -> Result<()> {
+    if !arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
+        install::install(&Need::ALL)?;
+    }
+    let cargo = Cargo::new()?;
+    cargo.run(&["build", "--release", "--package", "perennial", "--package", "bike-demand"])?;
+    let service = cargo.program("release", "perennial");
+    let example = cargo.program("release", "bike-demand");
+    Err(cargo::become_program(&example, &service, arguments))
+}
+
+fn test(arguments: &[String]) -> Result<()> {
+    install::install(&Need::ALL)?;
+    Cargo::new()?.run_with(&["test", "--workspace"], arguments)
+}
+
+fn bench(arguments: &[String]) -> Result<()> {
+    let cargo = Cargo::new()?;
+    if !cargo.has_benchmarks()? {
+        println!("there are no benchmarks yet");
+        return Ok(());
+    }
+    install::install(&Need::ALL)?;
+    cargo.run_with(&["bench", "--workspace"], arguments)
+}
+
+fn lint() -> Result<()> {
+    install::install(&[Need::Linker])?;
+    let cargo = Cargo::new()?;
+    cargo.run(&["fmt", "--all", "--", "--check"])?;
+    cargo.run(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
+    cargo.run(&["test", "--package", "xtask", "--test", "map"])
+}

@@ -1,0 +1,68 @@
+//! Running cargo in this workspace, and what it built.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+/// Cargo, with the workspace and the target directory that this program was built from.
+pub(crate) struct Cargo {
+    program: PathBuf,
+    workspace: PathBuf,
+    target: PathBuf,
+}
+
+impl Cargo {
+    /// Find out where this program comes from.
+    pub(crate) fn new() -> Result<Self> {
+        // Cargo puts this program at `<target>/debug/xtask`, wherever settings say that the target is.
+        let own = std::env::current_exe().context("find the path of this program")?;
+        let target =
+            own.parent().and_then(Path::parent).context("this program is outside a target directory")?;
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let workspace =
+            manifest.parent().and_then(Path::parent).context("this crate is outside a workspace")?;
+        let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
+        Ok(Self { program, workspace: workspace.to_owned(), target: target.to_owned() })
+    }
+
+    /// Run one cargo command to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Result<()> {
+        self.run_with(arguments, &[])
+    }
+
+    /// Run one cargo command with further arguments of the user.
+    pub(crate) fn run_with(&self, arguments: &[&str], further: &[String]) -> Result<()> {
+        let line = [&["cargo"], arguments].concat().join(" ");
+        eprintln!("> {line} {}", further.join(" "));
+        let status = Command::new(&self.program)
+            .args(arguments)
+            .args(further)
+            .current_dir(&self.workspace)
+            .env("CARGO_TARGET_DIR", &self.target)
+            .status()
+            .with_context(|| format!("start {}", self.program.display()))?;
+        ensure!(status.success(), "`{line}` ended with {status}");
+        Ok(())
+    }
+
+    /// The path of a program that was built.
+    pub(crate) fn program(&self, profile: &str, name: &str) -> PathBuf {
+        self.target.join(profile).join(name)
+    }
+
+    /// Whether any package has a directory of benchmarks.
+    pub(crate) fn has_benchmarks(&self) -> Result<bool> {
+        let crates = self.workspace.join("crates");
+        let entries = crates.read_dir().with_context(|| format!("read {}", crates.display()))?;
+        let packages = entries.flatten().map(|entry| entry.path()).chain([self.workspace.join("tests")]);
+        Ok(packages.into_iter().any(|package| package.join("benches").is_dir()))
+    }
+}
+
+/// Replace this process by the example; the error says why that failed.
+pub(crate) fn become_program(example: &Path, service: &Path, arguments: &[String]) -> anyhow::Error {
+    let error = Command::new(example).args(arguments).arg("--perennial").arg(service).exec();
+    anyhow::Error::new(error).context(format!("start {}", example.display()))
+}
