@@ -70,7 +70,7 @@ impl Fitted {
         let parameters = state::read_parameters(&mut reader)?;
         state::read_optimiser(&pinned, &mut reader)?;
         let (transforms, target) = state::read_transforms(&pinned, &mut reader)?;
-        let rows_seen = reader.u64()?;
+        let rows_seen = reader.tally()?;
         reader.end()?;
         if parameters.weights.len() != transforms.width() {
             let (weights, columns) = (parameters.weights.len(), transforms.width());

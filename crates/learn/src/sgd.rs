@@ -5,9 +5,10 @@
 //! but not on the bias (Bottou 2012, "Stochastic Gradient Descent Tricks", with a constant step).
 //!
 //! Of the one-hot columns only the active ones get a gradient; the penalty is applied to all of them in a plain
-//! loop, with the very operations of the dense definition, so that the bits are equal to it. Decaying lazily,
-//! by a power of `1 - lr l2` when a column is next touched, would be cheaper only above some hundred
-//! categories, and would give other bits.
+//! loop, with the very operations of the dense definition, so that the bits are equal to it. That loop costs 30
+//! to 60 of the 100 to 130 ns of CPU time that a visit takes with 5 numbers and 54 one-hot columns (2 shared
+//! cores, opt-level 1 and 3 alike). Decaying lazily, by a power of `1 - lr l2` when a column is next touched,
+//! would pay only above some hundred categories, and would give other bits.
 
 use crate::encoded::{ABSENT, EncodedRows};
 use crate::error::LearnError;
@@ -64,7 +65,7 @@ impl Descent<'_> {
                     return Err(self.diverged(visits));
                 }
                 self.step(&mut parameters, numbers, active, error, &mut stepped);
-                if visits % PROGRESS_EVERY == 0 {
+                if u64::is_multiple_of(visits, PROGRESS_EVERY) {
                     progress(visits);
                 }
             }

@@ -95,12 +95,19 @@ impl<'a> Reader<'a> {
         Ok(u16::from_le_bytes(self.array()?))
     }
 
-    pub(super) fn u64(&mut self) -> Result<u64, LearnError> {
+    fn u64(&mut self) -> Result<u64, LearnError> {
         Ok(u64::from_le_bytes(self.array()?))
     }
 
     pub(super) fn i64(&mut self) -> Result<i64, LearnError> {
         Ok(i64::from_le_bytes(self.array()?))
+    }
+
+    /// A number of rows: nobody has counted beyond 2^53, and adding to it must not overflow.
+    pub(super) fn tally(&mut self) -> Result<u64, LearnError> {
+        let at = self.length - self.rest.len();
+        let tally = self.u64()?;
+        if tally <= 1 << 53 { Ok(tally) } else { Err(corrupt(format!("byte {at} announces {tally} rows"))) }
     }
 
     /// A finite double: nothing else is ever saved.

@@ -82,7 +82,7 @@ fn write_moments(moments: &Moments, writer: &mut Writer) {
 }
 
 fn read_moments(reader: &mut Reader<'_>) -> Result<Moments, LearnError> {
-    let moments = Moments { count: reader.u64()?, mean: reader.f64()?, m2: reader.f64()? };
+    let moments = Moments { count: reader.tally()?, mean: reader.f64()?, m2: reader.f64()? };
     if moments.usable() { Ok(moments) } else { Err(corrupt("a sum of squares is negative")) }
 }
 

@@ -75,6 +75,7 @@ impl Number {
         (self.moments.mean, self.moments.scale())
     }
 
+    /// What stands for NULL; the mean of a column that was always NULL is 0.
     fn fill(&self) -> f64 {
         match self.missing {
             Missing::Mean => self.moments.mean,
