@@ -54,7 +54,7 @@ impl Descent<'_> {
         targets: &[f64],
         progress: &mut dyn FnMut(u64),
     ) -> Result<Parameters, LearnError> {
-        let mut visits = 0;
+        let mut visits = 0_u64;
         let mut stepped = Vec::new();
         for _ in 0..self.epochs {
             for (index, target) in targets.iter().enumerate() {
@@ -65,7 +65,7 @@ impl Descent<'_> {
                     return Err(self.diverged(visits));
                 }
                 self.step(&mut parameters, numbers, active, error, &mut stepped);
-                if u64::is_multiple_of(visits, PROGRESS_EVERY) {
+                if visits.is_multiple_of(PROGRESS_EVERY) {
                     progress(visits);
                 }
             }
