@@ -50,6 +50,11 @@ impl LabelCounter {
         self.labels.len().checked_sub(n).map(|place| self.labels[place])
     }
 
+    /// Labelled rows that were complete at `time` or later, of those that are not forgotten.
+    pub fn count_known_since(&self, time: Timestamp) -> u64 {
+        (self.labels.len() - self.labels.partition_point(|(_, at)| *at < time)) as u64
+    }
+
     /// When the first row after `position` was complete, if it is not forgotten.
     pub fn first_since(&self, position: Position) -> Option<Timestamp> {
         self.labels.get(self.after(position)).map(|(_, at)| *at)

@@ -1,0 +1,267 @@
+//! The members of signals, their values, and why a value is missing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use perennial_types::{Column, DataType, Schema, TimeSpan, Value};
+use serde::{Deserialize, Serialize};
+
+use crate::{SignalKind, SignalSpec};
+
+/// The metrics that a performance signal may watch, and whether more of it is worse.
+pub(crate) const METRICS: [(&str, bool); 5] =
+    [("mae", true), ("rmse", true), ("accuracy", false), ("roc_auc", false), ("log_loss", true)];
+
+/// A member of a signal: name, type, and whether it may be NULL.
+type Member = (&'static str, DataType, bool);
+
+const PERFORMANCE: &[Member] = &[
+    ("value", DataType::Double, true),
+    ("baseline", DataType::Double, true),
+    ("relative_change", DataType::Double, true),
+    ("rows", DataType::Int64, false),
+    ("confirmed", DataType::Int64, false),
+];
+const STALENESS: &[Member] = &[("age", DataType::Duration, true)];
+const LABELS: &[Member] = &[("rows", DataType::Int64, false), ("rate", DataType::Double, false)];
+
+impl SignalKind {
+    pub(crate) fn members(&self) -> &'static [Member] {
+        match self {
+            Self::Performance { .. } => PERFORMANCE,
+            Self::Staleness => STALENESS,
+            Self::Labels => LABELS,
+        }
+    }
+}
+
+/// The columns that conditions over these signals may name, `<signal>.<member>`:
+///
+/// | kind | members |
+/// |---|---|
+/// | performance | `value`, `baseline`, `relative_change` (double); `rows` (int64): labels in the window, those whose label window is still open included; `confirmed` (int64): the matured ones, over which `value` is taken |
+/// | staleness | `age` (duration) since the data end of the current version |
+/// | labels | `rows` (int64) since that data end; `rate` (double): per day since then |
+///
+/// Of two signals of one name the first counts; [`check`](crate::check) names the second as a fault.
+pub fn signal_schema(signals: &[SignalSpec]) -> Schema {
+    let mut columns: Vec<Column> = Vec::new();
+    for (place, signal) in signals.iter().enumerate() {
+        if signals[..place].iter().all(|earlier| earlier.name != signal.name) {
+            columns.extend(signal.kind.members().iter().map(|member| column(&signal.name, member)));
+        }
+    }
+    // Names of signals contain no dot that could make two members one; `check` refuses such a name.
+    Schema::new(columns).unwrap_or_default()
+}
+
+/// The columns of a model's `first_version` condition: `labels.rows`, all labels of the endpoint so far, and
+/// `labels.rate`, per day since the first request.
+pub fn labels_schema() -> Schema {
+    signal_schema(&[SignalSpec { name: "labels".into(), kind: SignalKind::Labels }])
+}
+
+fn column(signal: &str, (name, data_type, nullable): &Member) -> Column {
+    Column { name: format!("{signal}.{name}").into(), data_type: *data_type, nullable: *nullable }
+}
+
+/// The values of signals at one instant, and for each that is unknown the reason.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct SignalValues {
+    values: BTreeMap<Arc<str>, Value>,
+    unknown: BTreeMap<Arc<str>, String>,
+}
+
+/// What was measured for a performance signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PerformanceReading {
+    /// The metric over the matured labels of the window; nothing if it is not defined on them.
+    pub value: Option<f64>,
+    /// Matured labels in the window.
+    pub confirmed: u64,
+    /// Labels of requests that have not matured yet.
+    pub provisional: u64,
+    /// What the metric is compared with, or why there is nothing: "the first full window after the promotion
+    /// ends at 2011-03-05T03:00:00Z".
+    pub baseline: Result<f64, String>,
+}
+
+impl SignalValues {
+    /// Set the members of the performance signal `name`. `relative_change` is `value / baseline − 1`, with
+    /// the sign turned for metrics of which less is worse, so that more is always worse; it and `value` are
+    /// unknown below `min_rows` matured labels.
+    pub fn performance(&mut self, name: &str, metric: &str, min_rows: u64, reading: &PerformanceReading) {
+        let confirmed = reading.confirmed;
+        let value = match reading.value {
+            _ if confirmed < min_rows => Err(format!("fewer than {min_rows} matured labels ({confirmed})")),
+            Some(value) => Ok(value),
+            None => Err(format!("{metric} is not defined on its {confirmed} matured labels")),
+        };
+        let change = match (&value, &reading.baseline) {
+            (Ok(_), Ok(0.0)) => Err("the baseline is zero".to_owned()),
+            (Ok(value), Ok(baseline)) => {
+                let change = value / baseline - 1.0;
+                let more_is_worse =
+                    METRICS.iter().find(|(known, _)| *known == metric).is_none_or(|(_, worse)| *worse);
+                Ok(if more_is_worse { change } else { -change })
+            }
+            (Err(reason), _) | (Ok(_), Err(reason)) => Err(reason.clone()),
+        };
+        self.set(name, "value", value.map(Value::Double));
+        self.set(name, "baseline", reading.baseline.clone().map(Value::Double));
+        self.set(name, "relative_change", change.map(Value::Double));
+        self.set(name, "rows", Ok(count(confirmed.saturating_add(reading.provisional))));
+        self.set(name, "confirmed", Ok(count(confirmed)));
+    }
+
+    /// Set the age of the staleness signal `name`, or why there is none: "no version yet".
+    pub fn staleness(&mut self, name: &str, age: Result<TimeSpan, String>) {
+        self.set(name, "age", age.map(Value::Duration));
+    }
+
+    /// Set the members of the labels signal `name`: rows, and rows per day.
+    pub fn labels(&mut self, name: &str, rows: u64, rate: f64) {
+        self.set(name, "rows", Ok(count(rows)));
+        self.set(name, "rate", Ok(Value::Double(rate)));
+    }
+
+    /// The value of `<signal>.<member>`; NULL if it is unknown.
+    pub fn get(&self, member: &str) -> &Value {
+        self.values.get(member).unwrap_or(&Value::Null)
+    }
+
+    /// Why a member is NULL; nothing if it has a value.
+    pub fn unknown(&self, member: &str) -> Option<&str> {
+        match self.unknown.get(member) {
+            Some(reason) => Some(reason),
+            None if self.values.contains_key(member) => None,
+            None => Some("it was not measured"),
+        }
+    }
+
+    /// Every member with its value, in the order of names.
+    pub fn values(&self) -> &BTreeMap<Arc<str>, Value> {
+        &self.values
+    }
+
+    /// Every unknown member with the reason, in the order of names.
+    pub fn reasons(&self) -> &BTreeMap<Arc<str>, String> {
+        &self.unknown
+    }
+
+    /// For people and records: `{"values": {member: value or null}, "unknown": {member: reason}}`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let values: serde_json::Map<_, _> =
+            self.values.iter().map(|(member, value)| (member.to_string(), value.to_json())).collect();
+        serde_json::json!({"values": values, "unknown": self.unknown})
+    }
+
+    /// The values in the order of a schema's columns.
+    pub(crate) fn row(&self, schema: &Schema) -> Vec<Value> {
+        schema.columns().iter().map(|column| self.get(&column.name).clone()).collect()
+    }
+
+    fn set(&mut self, signal: &str, member: &str, value: Result<Value, String>) {
+        let name: Arc<str> = format!("{signal}.{member}").into();
+        // A number that is none is unknown too: a comparison with it would be false for no reason.
+        let value = match value {
+            Ok(Value::Double(number)) if !number.is_finite() => Err(format!("its value is {number}")),
+            other => other,
+        };
+        match value {
+            Ok(value) => {
+                self.unknown.remove(&name);
+                self.values.insert(name, value);
+            }
+            Err(reason) => {
+                self.unknown.insert(Arc::clone(&name), reason);
+                self.values.insert(name, Value::Null);
+            }
+        }
+    }
+}
+
+fn count(rows: u64) -> Value {
+    Value::Int64(i64::try_from(rows).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(value: f64, confirmed: u64, baseline: f64) -> PerformanceReading {
+        PerformanceReading { value: Some(value), confirmed, provisional: 24, baseline: Ok(baseline) }
+    }
+
+    #[test]
+    fn members_are_those_of_the_declared_kinds() {
+        let performance =
+            SignalKind::Performance { metric: "mae".into(), window: TimeSpan::from_days(7), min_rows: 100 };
+        let schema = signal_schema(&[
+            SignalSpec { name: "quality".into(), kind: performance },
+            SignalSpec { name: "fresh".into(), kind: SignalKind::Staleness },
+        ]);
+        let names: Vec<&str> = schema.columns().iter().map(|column| &*column.name).collect();
+        let expected = [
+            "quality.value",
+            "quality.baseline",
+            "quality.relative_change",
+            "quality.rows",
+            "quality.confirmed",
+            "fresh.age",
+        ];
+        assert_eq!(names, expected);
+        assert_eq!(schema.column("fresh.age").unwrap().data_type, DataType::Duration);
+        let names: Vec<String> =
+            labels_schema().columns().iter().map(|column| column.name.to_string()).collect();
+        assert_eq!(names, ["labels.rows", "labels.rate"]);
+    }
+
+    #[test]
+    fn more_is_worse_whatever_the_metric() {
+        let mut signals = SignalValues::default();
+        signals.performance("error", "mae", 100, &reading(44.0, 168, 40.0));
+        signals.performance("right", "accuracy", 100, &reading(0.72, 168, 0.8));
+        for (member, expected) in [("error.relative_change", 0.1), ("right.relative_change", 0.1)] {
+            let Value::Double(change) = signals.get(member) else { panic!("{member} is known") };
+            assert!((change - expected).abs() < 1e-12, "{member} is {change}");
+        }
+        assert_eq!(
+            (signals.get("error.rows"), signals.get("error.confirmed")),
+            (&Value::Int64(192), &Value::Int64(168))
+        );
+    }
+
+    #[test]
+    fn an_unknown_member_has_its_reason() {
+        let mut signals = SignalValues::default();
+        signals.performance("quality", "mae", 100, &reading(44.0, 37, 40.0));
+        signals.performance("zero", "mae", 100, &reading(44.0, 137, 0.0));
+        signals.staleness("fresh", Err("no version yet".into()));
+        assert_eq!(signals.unknown("quality.relative_change"), Some("fewer than 100 matured labels (37)"));
+        assert_eq!(signals.unknown("quality.baseline"), None);
+        assert_eq!(signals.unknown("zero.relative_change"), Some("the baseline is zero"));
+        assert_eq!(signals.unknown("fresh.age"), Some("no version yet"));
+        assert_eq!(signals.unknown("other.age"), Some("it was not measured"));
+        assert_eq!(signals.get("quality.value"), &Value::Null);
+        signals.staleness("fresh", Ok(TimeSpan::from_days(3)));
+        assert_eq!(
+            (signals.unknown("fresh.age"), signals.get("fresh.age")),
+            (None, &Value::Duration(TimeSpan::from_days(3)))
+        );
+    }
+
+    #[test]
+    fn signals_are_written_for_people() {
+        let mut signals = SignalValues::default();
+        signals.labels("volume", 96, 24.0);
+        signals.staleness("fresh", Err("no version yet".into()));
+        assert_eq!(
+            signals.to_json(),
+            serde_json::json!({
+                "values": {"fresh.age": null, "volume.rate": 24.0, "volume.rows": 96},
+                "unknown": {"fresh.age": "no version yet"},
+            })
+        );
+    }
+}
