@@ -1,0 +1,43 @@
+//! Trees whose result is a 64-bit integer: int64, or microseconds of a timestamp or duration.
+
+use super::{Bool, Choice, Double, Text, Typed};
+use crate::fields::Fields;
+
+/// A tree whose result is an integer; what does not fit is NULL.
+#[derive(Debug)]
+pub(crate) enum Int {
+    Constant(Option<i64>),
+    Column(usize),
+    TimestampColumn(usize),
+    DurationColumn(usize),
+    One(fn(i64) -> Option<i64>, Box<Int>),
+    Two(fn(i64, i64) -> Option<i64>, Box<[Int; 2]>),
+    /// A duration multiplied or divided by a number.
+    Scale(fn(i64, f64) -> Option<i64>, Box<(Int, Double)>),
+    OfBool(Box<Bool>),
+    OfDouble(fn(f64) -> Option<i64>, Box<Double>),
+    OfText(fn(&str) -> Option<i64>, Box<Text>),
+    OfTexts(fn(&str, &str) -> i64, Box<[Text; 2]>),
+    Choice(Box<Choice<Int>>),
+}
+
+impl Typed for Int {
+    type Out<'a> = i64;
+
+    fn get<'a, F: Fields + ?Sized>(&'a self, fields: &'a F) -> Option<i64> {
+        match self {
+            Self::Constant(value) => *value,
+            Self::Column(column) => fields.int64(*column),
+            Self::TimestampColumn(column) => fields.timestamp(*column),
+            Self::DurationColumn(column) => fields.duration(*column),
+            Self::One(compute, tree) => compute(tree.get(fields)?),
+            Self::Two(compute, trees) => compute(trees[0].get(fields)?, trees[1].get(fields)?),
+            Self::Scale(compute, trees) => compute(trees.0.get(fields)?, trees.1.get(fields)?),
+            Self::OfBool(tree) => tree.get(fields).map(i64::from),
+            Self::OfDouble(compute, tree) => compute(tree.get(fields)?),
+            Self::OfText(compute, tree) => compute(&tree.get(fields)?),
+            Self::OfTexts(compute, texts) => Some(compute(&texts[0].get(fields)?, &texts[1].get(fields)?)),
+            Self::Choice(choice) => choice.get(fields),
+        }
+    }
+}
