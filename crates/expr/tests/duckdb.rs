@@ -1,5 +1,7 @@
 //! The semantics shared with DuckDB, against values that DuckDB computed (`golden/make_duckdb.py`).
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a helper of tests fails the test")]
+
 use perennial_expr::Expr;
 use perennial_types::{DataType, Row, Schema, Timestamp, Value};
 use serde_json::Value as Json;

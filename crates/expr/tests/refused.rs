@@ -1,5 +1,7 @@
 //! What is refused, and how it is said; hostile text.
 
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails the test")]
+
 use perennial_expr::Expr;
 use perennial_types::{Kind, Schema, Value};
 

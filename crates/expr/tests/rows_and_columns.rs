@@ -1,5 +1,7 @@
 //! A row and columns give the same bits, for random typed expressions over random rows.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 use perennial_expr::{Expr, to_arrays, value_at};
 use perennial_types::{Row, Schema, Timestamp, Value};
 use proptest::prelude::*;

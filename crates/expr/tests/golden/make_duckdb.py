@@ -34,7 +34,7 @@ ROWS = [
 EXACT = """
 i + j|i - j|i * j|i / j|i % j|-i|i + x|x + y|x - y|x * y|x / y|-x|i + j * i - j|(i + j) * 2|x * 1.5e0 + y / (x + 1) - y
 i = j|i <> j|i < j|i <= j|i > j|i >= j|x = y|x < y|x >= y|i = x|i < x|x >= i|s = t|s < t|s >= t|b = c|b < c|b <> c|ts = tt|ts < tt|ts >= tt
-b AND c|b OR c|NOT b|NOT (b AND c) OR c|b AND i > 0|b OR x / y > 1|b AND NULL|b OR NULL
+b AND c|b OR c|NOT b|NOT (b AND c) OR c|b AND i > 0|b OR x > y|b AND NULL|b OR NULL
 i IS NULL|x IS NOT NULL|b IS TRUE|b IS NOT TRUE|b IS FALSE|b IS NOT FALSE|b IS UNKNOWN|(i > j) IS NOT UNKNOWN
 i IS DISTINCT FROM j|s IS NOT DISTINCT FROM t|x IS DISTINCT FROM NULL|b IS NOT DISTINCT FROM c
 i BETWEEN j AND 7|i NOT BETWEEN -1 AND j|x BETWEEN y AND 10|s BETWEEN 'a' AND t|ts BETWEEN tt AND TIMESTAMP '2020-01-01'
