@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use perennial_types::Timestamp;
 use sqlx::migrate::Migrator;
-use sqlx::pool::PoolConnection;
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{PgPool, Postgres, Row};
+use sqlx::types::chrono::{DateTime, Utc};
+use sqlx::{PgPool, Row};
 
 use crate::{Address, StoreError};
 
@@ -52,14 +53,6 @@ impl Store {
         query.fetch_one(&self.pool).await.map(|_| ()).map_err(asked)
     }
 
-    /// A connection, for the functions that take one.
-    ///
-    /// # Errors
-    /// When none is free in time, or the database is away.
-    pub async fn connection(&self) -> Result<PoolConnection<Postgres>, StoreError> {
-        self.pool.acquire().await.map_err(StoreError::asked("get a connection to the database"))
-    }
-
     /// What the server has set `name` to.
     ///
     /// # Errors
@@ -78,4 +71,10 @@ impl Store {
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool
     }
+}
+
+/// As the database takes it.
+pub(crate) fn instant(at: Timestamp) -> Result<DateTime<Utc>, StoreError> {
+    let outside = || StoreError::Invalid(format!("{at} is outside the calendar"));
+    at.to_chrono().ok_or_else(outside)
 }

@@ -1,0 +1,162 @@
+//! What policies decided, and why.
+
+use perennial_types::{ContentHash, Position, Timestamp};
+use serde::{Deserialize, Serialize};
+use sqlx::types::Json;
+
+use crate::database::instant;
+use crate::{Page, PageRequest, Store, StoreError};
+
+/// A decision about one model. It is in force until the next one of the same policy about that model: an
+/// evaluation that changes nothing makes no record.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Decision {
+    /// Makes it happen once.
+    pub key: String,
+    /// The instant that was evaluated.
+    pub at: Timestamp,
+    /// The instant of the next decision; nothing while this one is in force.
+    pub until: Option<Timestamp>,
+    /// Where the log says so.
+    pub position: Position,
+    /// The policy, or nothing for a first version.
+    pub policy: Option<String>,
+    /// The policy's version.
+    pub policy_version: Option<ContentHash>,
+    /// The model.
+    pub model: String,
+    /// What came of it.
+    pub verdict: Verdict,
+    /// The trigger that fired.
+    pub trigger: Option<String>,
+    /// A sentence with the numbers.
+    pub reason: String,
+    /// Every trigger's evaluation.
+    pub evaluations: serde_json::Value,
+    /// The signals as they were.
+    pub signals: serde_json::Value,
+    /// The run that was started.
+    pub run: Option<String>,
+}
+
+/// What came of a decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// A run was started.
+    Started,
+    /// A trigger fired and was held back.
+    Held,
+    /// A trigger's condition changed its truth.
+    Changed,
+}
+
+impl Verdict {
+    /// The name in the database and in replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Held => "held",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+/// Which decisions are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct DecisionFilter {
+    /// About this model only.
+    pub model: Option<String>,
+    /// Of this policy only.
+    pub policy: Option<String>,
+    /// With this verdict only.
+    pub verdict: Option<Verdict>,
+}
+
+/// How often a policy decided what about a model.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DecisionCounts {
+    /// The model.
+    pub model: String,
+    /// The policy, or nothing for a first version.
+    pub policy: Option<String>,
+    /// Runs that were started.
+    pub started: u64,
+    /// Triggers that fired and were held back.
+    pub held: u64,
+    /// Changes of a condition's truth.
+    pub changed: u64,
+}
+
+impl Store {
+    /// Decisions, newest first.
+    ///
+    /// # Errors
+    /// When the page makes no sense, or the database is away.
+    pub async fn decisions(
+        &self,
+        filter: &DecisionFilter,
+        page: &PageRequest,
+    ) -> Result<Page<Decision>, StoreError> {
+        let query = sqlx::query_as::<_, (i64, Json<Decision>)>(
+            "SELECT d.internal, TO_JSONB(d)
+             FROM decision_row d
+             WHERE d.internal < $1
+               AND ($2::TEXT IS NULL OR d.model = $2)
+               AND ($3::TEXT IS NULL OR d.policy = $3)
+               AND ($4::TEXT IS NULL OR d.verdict = $4)
+             ORDER BY d.internal DESC
+             LIMIT $5",
+        );
+        let query = query.bind(page.before("decisions")?).bind(&filter.model).bind(&filter.policy);
+        let query = query.bind(filter.verdict.map(Verdict::name)).bind(page.limit()?);
+        let rows = query.fetch_all(self.pool()).await.map_err(StoreError::asked("list decisions"))?;
+        Ok(page.page("decisions", rows.into_iter().map(|(id, Json(decision))| (id, decision)).collect()))
+    }
+
+    /// The decisions about a model that were in force at an instant, one of each policy; of one policy if
+    /// it is given. Empty before the first decision.
+    ///
+    /// # Errors
+    /// When the instant is outside the calendar, or the database is away.
+    pub async fn decisions_at(
+        &self,
+        model: &str,
+        policy: Option<&str>,
+        at: Timestamp,
+    ) -> Result<Vec<Decision>, StoreError> {
+        let query = sqlx::query_scalar::<_, Json<Decision>>(
+            "SELECT TO_JSONB(d)
+             FROM decision_row d
+             WHERE d.model = $1
+               AND ($2::TEXT IS NULL OR d.policy = $2)
+               AND d.at <= $3
+               AND (d.until IS NULL OR d.until > $3)
+             ORDER BY d.policy NULLS FIRST",
+        );
+        let rows = query.bind(model).bind(policy).bind(instant(at)?).fetch_all(self.pool()).await;
+        let rows =
+            rows.map_err(StoreError::asked(format!("find the decisions about {model:?} in force at {at}")))?;
+        Ok(rows.into_iter().map(|Json(decision)| decision).collect())
+    }
+
+    /// How often what was decided, by model and policy.
+    ///
+    /// # Errors
+    /// When the database is away.
+    pub async fn decision_counts(&self) -> Result<Vec<DecisionCounts>, StoreError> {
+        let query = sqlx::query_scalar::<_, Json<DecisionCounts>>(
+            "SELECT JSONB_BUILD_OBJECT(
+                        'model', d.model, 'policy', d.policy,
+                        'started', COUNT(*) FILTER (WHERE d.verdict = 'started'),
+                        'held', COUNT(*) FILTER (WHERE d.verdict = 'held'),
+                        'changed', COUNT(*) FILTER (WHERE d.verdict = 'changed'))
+             FROM decision d
+             GROUP BY d.model, d.policy
+             ORDER BY d.model, d.policy NULLS FIRST",
+        );
+        let rows = query.fetch_all(self.pool()).await.map_err(StoreError::asked("count the decisions"))?;
+        Ok(rows.into_iter().map(|Json(counts)| counts).collect())
+    }
+}
