@@ -1,0 +1,367 @@
+//! From a declaration to a view, or to all its faults.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use perennial_expr::Expr;
+use perennial_types::{Column, ContentHash, DataType, Schema, SourceSpec, TimeSpan, did_you_mean};
+
+use crate::inputs::Inputs;
+use crate::ladder::SHORTEST_WINDOW;
+use crate::layout::{Lane, Layout, Wanted};
+use crate::view::View;
+use crate::{AggregateSpec, FeatureError, Op, ViewSpec};
+
+/// Part of every version: it changes when the engine computes other bits from the same declaration.
+const ENGINE: &[u8] = b"features 1";
+
+/// Compile `spec`, or list every fault.
+pub(crate) fn compile(spec: ViewSpec, source: &SourceSpec) -> Result<View, Vec<FeatureError>> {
+    let mut draft = Draft::new(&spec, source);
+    draft.names();
+    let entity_columns = draft.entity();
+    draft.columns();
+    for (i, aggregate) in spec.aggregates.iter().enumerate() {
+        draft.aggregate(i, aggregate);
+    }
+    let derived = draft.derived();
+    let outputs = draft.prefixed();
+    if !draft.faults.is_empty() {
+        return Err(draft.faults);
+    }
+    let Draft { mut lanes, wanted, columns, exprs, .. } = draft;
+    let entity = entity_columns.iter().map(|i| source.schema.columns()[*i].clone()).collect();
+    let width = source.schema.columns().len();
+    let mut carried: Vec<usize> = exprs.iter().flat_map(|(_, expr)| expr.columns()).copied().collect();
+    carried.retain(|column| *column < width);
+    carried.sort_unstable();
+    carried.dedup();
+    let layout = Layout::new(&mut lanes, &wanted);
+    let exprs = exprs.into_iter().map(|(_, expr)| expr).collect();
+    let inputs = Inputs { source_columns: width, carried, columns, exprs, lanes };
+    let version = version(&spec, source, &inputs, &entity_columns).map_err(|fault| vec![fault])?;
+    Ok(View { spec, version, entity, entity_columns, inputs, layout, outputs, derived })
+}
+
+fn version(
+    spec: &ViewSpec,
+    source: &SourceSpec,
+    inputs: &Inputs,
+    entity: &[usize],
+) -> Result<ContentHash, FeatureError> {
+    let mut read: BTreeSet<usize> = inputs.columns.iter().flat_map(Expr::columns).copied().collect();
+    read.extend(entity.iter().chain(&inputs.carried));
+    read.extend(source.schema.index_of(&source.event_time));
+    let columns: Vec<&Column> = read.iter().map(|i| &source.schema.columns()[*i]).collect();
+    let json = serde_json::to_vec(&(spec, &source.event_time, columns)).map_err(|error| {
+        let problem = format!("it cannot be written as JSON: {error}");
+        FeatureError::Declaration { view: spec.name.to_string(), field: "name".into(), problem }
+    })?;
+    Ok(ContentHash::of_parts([ENGINE, &json]))
+}
+
+/// A view in the making.
+struct Draft<'a> {
+    spec: &'a ViewSpec,
+    source: &'a SourceSpec,
+    faults: Vec<FeatureError>,
+    /// The source's columns, then the view's.
+    inputs: Vec<Column>,
+    /// Names whose own expression is at fault: what uses them is not blamed as well.
+    broken: BTreeSet<Arc<str>>,
+    columns: Vec<Expr>,
+    /// By text.
+    exprs: Vec<(Arc<str>, Expr)>,
+    /// By the texts of `of` and `where`.
+    lane_texts: Vec<(Option<Arc<str>>, Option<Arc<str>>)>,
+    lanes: Vec<Lane>,
+    wanted: Vec<Wanted>,
+    /// Without the view's prefix.
+    outputs: Vec<Column>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(spec: &'a ViewSpec, source: &'a SourceSpec) -> Self {
+        Self {
+            spec,
+            source,
+            faults: Vec::new(),
+            inputs: source.schema.columns().to_vec(),
+            broken: BTreeSet::new(),
+            columns: Vec::new(),
+            exprs: Vec::new(),
+            lane_texts: Vec::new(),
+            lanes: Vec::new(),
+            wanted: Vec::new(),
+            outputs: Vec::new(),
+        }
+    }
+
+    fn fault(&mut self, field: impl Into<String>, problem: impl Into<String>) {
+        let view = self.spec.name.to_string();
+        self.faults.push(FeatureError::Declaration { view, field: field.into(), problem: problem.into() });
+    }
+
+    fn names(&mut self) {
+        self.name("name", &self.spec.name);
+        if self.spec.from != self.source.name {
+            let problem =
+                format!("it reads source {:?}, but was given {:?}", self.spec.from, self.source.name);
+            self.fault("from", problem);
+        }
+        if self.spec.aggregates.is_empty() {
+            self.fault("aggregates", "a view needs at least one aggregate");
+        }
+    }
+
+    fn name(&mut self, field: impl Into<String>, name: &str) {
+        let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !starts || !name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            let problem = format!("{name:?} is not a name; write letters, digits and underscores");
+            self.fault(field, problem);
+        }
+    }
+
+    fn entity(&mut self) -> Vec<usize> {
+        if self.spec.entity.is_empty() {
+            self.fault("entity", "a view needs at least one column that identifies what it describes");
+        }
+        let mut found = Vec::new();
+        for (i, name) in self.spec.entity.iter().enumerate() {
+            let field = format!("entity[{i}]");
+            let Some(at) = self.source.schema.index_of(name) else {
+                let help = did_you_mean(name, self.source.schema.names());
+                self.fault(field, format!("source {:?} has no column {name:?}{help}", self.source.name));
+                continue;
+            };
+            if found.contains(&at) {
+                self.fault(field.as_str(), format!("column {name:?} stands twice"));
+            }
+            if self.source.schema.columns()[at].data_type == DataType::Double {
+                self.fault(
+                    field,
+                    format!("column {name:?} is a double, which identifies nothing; use int64 or string"),
+                );
+            }
+            found.push(at);
+        }
+        found
+    }
+
+    fn columns(&mut self) {
+        for (i, column) in self.spec.columns.iter().enumerate() {
+            let field = format!("columns.{}", column.name);
+            self.name(field.as_str(), &column.name);
+            let twice = self.spec.columns[..i].iter().any(|other| other.name == column.name);
+            if twice || self.source.schema.column(&column.name).is_some() {
+                let owner = if twice { "this view" } else { "the source" };
+                self.fault(field, format!("{owner} already has a column {:?}", column.name));
+                continue;
+            }
+            match self.expression(&field, &column.expr, &self.source.schema.clone()) {
+                Some((expr, data_type)) => {
+                    self.columns.push(expr);
+                    self.inputs.push(Column { name: Arc::clone(&column.name), data_type, nullable: true });
+                }
+                None => {
+                    self.broken.insert(Arc::clone(&column.name));
+                }
+            }
+        }
+    }
+
+    /// Compile an expression that has a type; nothing when it is at fault or uses a name that is.
+    fn expression(&mut self, field: &str, sql: &str, schema: &Schema) -> Option<(Expr, DataType)> {
+        if Expr::names(sql).is_ok_and(|names| names.iter().any(|name| self.broken.contains(name.as_str()))) {
+            return None;
+        }
+        match Expr::compile(sql, schema) {
+            Err(error) => self.fault(field, error.to_string()),
+            Ok(expr) => match expr.data_type() {
+                Some(data_type) => return Some((expr, data_type)),
+                None => self.fault(field, format!("{sql:?} is always NULL")),
+            },
+        }
+        None
+    }
+
+    /// Compile an expression over the source's columns and the view's, once for each text.
+    fn shared(&mut self, field: &str, sql: &Arc<str>) -> Option<(usize, DataType)> {
+        if let Some(i) = self.exprs.iter().position(|(text, _)| text == sql) {
+            return self.exprs[i].1.data_type().map(|data_type| (i, data_type));
+        }
+        let schema = match Schema::new(self.inputs.clone()) {
+            Ok(schema) => schema,
+            Err(error) => {
+                self.fault(field, error.to_string());
+                return None;
+            }
+        };
+        let (expr, data_type) = self.expression(field, sql, &schema)?;
+        self.exprs.push((Arc::clone(sql), expr));
+        Some((self.exprs.len() - 1, data_type))
+    }
+
+    fn aggregate(&mut self, i: usize, spec: &AggregateSpec) {
+        let field = |name: &str| format!("aggregates[{i}].{name}");
+        let faults = self.faults.len();
+        self.name(field("name"), &spec.name);
+        if spec.ops.is_empty() {
+            self.fault(field("op"), format!("name at least one of {}", Op::ALL.map(Op::name).join(", ")));
+        }
+        self.windows(&field("windows"), spec);
+        let lane = self.lane(&field, spec);
+        for op in &spec.ops {
+            for window in &spec.windows {
+                let name = output_name(spec, *op, *window);
+                if self.outputs.iter().any(|other| *other.name == *name) {
+                    self.fault(
+                        field("name"),
+                        format!("there is already a feature {name:?}; name this one differently"),
+                    );
+                }
+                let data_type = lane.and_then(|lane| {
+                    self.wanted.push(Wanted { lane, op: *op, span: *window, tail: spec.tail });
+                    self.output_type(*op, self.lanes[lane].data_type)
+                });
+                if self.faults.len() > faults || data_type.is_none() {
+                    self.broken.insert(name.as_str().into());
+                }
+                // The type of a broken one does not matter: nothing that names it is compiled.
+                let data_type = data_type.unwrap_or(DataType::Double);
+                self.outputs.push(Column { name: name.into(), data_type, nullable: *op != Op::Count });
+            }
+        }
+    }
+
+    fn windows(&mut self, field: &str, spec: &AggregateSpec) {
+        if spec.windows.is_empty() {
+            self.fault(field, "give at least one window, such as 7d");
+        }
+        for window in &spec.windows {
+            if *window < SHORTEST_WINDOW {
+                self.fault(
+                    field,
+                    format!("window {window} is shorter than {SHORTEST_WINDOW}, the shortest there is"),
+                );
+            }
+            if *window > self.source.retention {
+                let (source, retention) = (&self.source.name, self.source.retention);
+                let problem = format!(
+                    "window {window} is longer than source {source:?} keeps its events ({retention})"
+                );
+                self.fault(field, problem);
+            }
+        }
+    }
+
+    /// The lane of an aggregate; nothing when its expressions are at fault.
+    fn lane(&mut self, field: &impl Fn(&str) -> String, spec: &AggregateSpec) -> Option<usize> {
+        let of = spec.of.as_ref().map(|sql| self.shared(&field("of"), sql));
+        let filter = spec.filter.as_ref().map(|sql| self.shared(&field("where"), sql));
+        if let Some(Some((_, data_type))) = filter
+            && data_type != DataType::Boolean
+        {
+            self.fault(field("where"), format!("a condition is boolean, this is {data_type}"));
+            return None;
+        }
+        match of {
+            None => {
+                for op in spec.ops.iter().filter(|op| **op != Op::Count) {
+                    self.fault(field("of"), format!("{} needs values: say of what", op.name()));
+                }
+            }
+            Some(Some((_, data_type))) => {
+                for op in &spec.ops {
+                    if self.output_type(*op, data_type).is_none() {
+                        let problem = format!(
+                            "there is no {} of {data_type} values{}",
+                            op.name(),
+                            cast_help(data_type)
+                        );
+                        self.fault(field("of"), problem);
+                    }
+                }
+            }
+            Some(None) => {}
+        }
+        let (of, data_type) = match of {
+            None => (None, DataType::Int64),
+            Some(of) => of.map(|(i, data_type)| (Some(i), data_type))?,
+        };
+        let filter = match filter {
+            None => None,
+            Some(filter) => Some(filter?.0),
+        };
+        let texts = (spec.of.clone(), spec.filter.clone());
+        Some(self.lane_texts.iter().position(|other| *other == texts).unwrap_or_else(|| {
+            self.lane_texts.push(texts);
+            self.lanes.push(Lane { of, filter, data_type, event_word: 0, event_text: 0 });
+            self.lanes.len() - 1
+        }))
+    }
+
+    /// The type of an op over values of a type, if there is one.
+    fn output_type(&self, op: Op, of: DataType) -> Option<DataType> {
+        match op {
+            Op::Count => Some(DataType::Int64),
+            Op::Sum => of.numeric().then_some(of),
+            Op::Avg | Op::Stddev => of.numeric().then_some(DataType::Double),
+            Op::Min | Op::Max | Op::Last => (of != DataType::Duration).then_some(of),
+        }
+    }
+
+    fn derived(&mut self) -> Vec<Expr> {
+        let schema = Schema::new(self.outputs.clone()).unwrap_or_default();
+        let duplicates = schema.columns().len() < self.outputs.len();
+        let mut exprs = Vec::new();
+        for derived in &self.spec.derived {
+            let field = format!("derived.{}", derived.name);
+            self.name(field.as_str(), &derived.name);
+            if self.outputs.iter().any(|other| other.name == derived.name) {
+                self.fault(field, format!("there is already a feature {:?}", derived.name));
+                continue;
+            }
+            if duplicates {
+                continue;
+            }
+            let Some((expr, data_type)) = self.expression(&field, &derived.expr, &schema) else { continue };
+            if data_type == DataType::Duration {
+                self.fault(
+                    field,
+                    "a feature cannot be a duration; divide it by another, or count in seconds",
+                );
+                continue;
+            }
+            exprs.push(expr);
+            self.outputs.push(Column { name: Arc::clone(&derived.name), data_type, nullable: true });
+        }
+        exprs
+    }
+
+    /// The outputs with the view's prefix.
+    fn prefixed(&self) -> Schema {
+        let full = |column: &Column| Column {
+            name: format!("{}.{}", self.spec.name, column.name).into(),
+            data_type: column.data_type,
+            nullable: column.nullable,
+        };
+        // Two of one name are a fault already.
+        Schema::new(self.outputs.iter().map(full).collect()).unwrap_or_default()
+    }
+}
+
+/// `rides_avg_7d`, or `busy_30d` where the op is not part of the name.
+fn output_name(spec: &AggregateSpec, op: Op, window: TimeSpan) -> String {
+    match spec.op_in_name {
+        true => format!("{}_{}_{window}", spec.name, op.name()),
+        false => format!("{}_{window}", spec.name),
+    }
+}
+
+fn cast_help(data_type: DataType) -> &'static str {
+    match data_type {
+        DataType::Boolean | DataType::String => "; CAST them to double or int64",
+        DataType::Timestamp | DataType::Duration | DataType::Int64 | DataType::Double => "",
+    }
+}

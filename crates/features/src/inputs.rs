@@ -1,0 +1,90 @@
+//! From a row of a source to the row of an event: each expression is evaluated once.
+
+use std::sync::Arc;
+
+use perennial_expr::Expr;
+use perennial_types::Value;
+
+use crate::layout::{Lane, Layout};
+use crate::state::encode;
+use crate::timeline::{Row, Text};
+
+/// What is evaluated for each event of a view.
+#[derive(Clone, Debug)]
+pub(crate) struct Inputs {
+    /// Columns of the source.
+    pub(crate) source_columns: usize,
+    /// The columns of the source that `exprs` read beside the view's own.
+    pub(crate) carried: Vec<usize>,
+    /// The view's columns, over the source's.
+    pub(crate) columns: Vec<Expr>,
+    /// Each `of` and `where` of different text, over the source's columns and the view's.
+    pub(crate) exprs: Vec<Expr>,
+    pub(crate) lanes: Vec<Lane>,
+}
+
+/// Room for one event, used again for the next.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scratch {
+    row: Vec<Value>,
+    values: Vec<Value>,
+    words: Vec<u64>,
+    texts: Vec<Text>,
+}
+
+impl Scratch {
+    /// The event that was evaluated last.
+    pub(crate) fn event(&self) -> Row<'_> {
+        Row { words: &self.words, texts: &self.texts }
+    }
+}
+
+impl Inputs {
+    /// Evaluate a row of the source; whether any lane counts it.
+    pub(crate) fn evaluate(&self, layout: &Layout, row: &[Value], scratch: &mut Scratch) -> bool {
+        let Scratch { row: extended, values, words, texts } = scratch;
+        let row = if self.columns.is_empty() {
+            row
+        } else {
+            self.extend(row, extended);
+            extended
+        };
+        values.clear();
+        values.extend(self.exprs.iter().map(|expr| expr.evaluate(row)));
+        words.clear();
+        words.resize(layout.event.words, 0);
+        texts.clear();
+        texts.resize(layout.event.texts, None);
+        let mut counted = false;
+        for (i, lane) in self.lanes.iter().enumerate() {
+            if lane.filter.is_some_and(|filter| values[filter] != Value::Boolean(true)) {
+                continue;
+            }
+            if let Some(of) = lane.of {
+                let Some(word) = encode(&values[of]) else { continue };
+                match &values[of] {
+                    Value::String(text) => texts[lane.event_text] = Some(Arc::clone(text)),
+                    Value::Null
+                    | Value::Boolean(_)
+                    | Value::Int64(_)
+                    | Value::Double(_)
+                    | Value::Timestamp(_)
+                    | Value::Duration(_) => words[lane.event_word] = word,
+                }
+            }
+            words[i / 64] |= 1 << (i % 64);
+            counted = true;
+        }
+        counted
+    }
+
+    /// The row with the view's columns after those of the source that are read together with them.
+    fn extend(&self, row: &[Value], extended: &mut Vec<Value>) {
+        extended.clear();
+        extended.resize(self.source_columns, Value::Null);
+        for column in &self.carried {
+            extended[*column] = row[*column].clone();
+        }
+        extended.extend(self.columns.iter().map(|expr| expr.evaluate(row)));
+    }
+}
