@@ -72,6 +72,22 @@ pub enum Joined {
     Parked,
 }
 
+/// What a client is told of a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LabelStatus {
+    /// It labels its prediction.
+    Accepted,
+    /// It came after the time to give up: kept and flagged.
+    Late,
+    /// The same label is there already.
+    Duplicate,
+    /// Another label is there already, and stays.
+    Conflict,
+    /// There is no such prediction yet; the label waits for it.
+    UnknownPending,
+}
+
 /// The label join of one endpoint.
 ///
 /// A prediction takes a label until `give_up_after` past its request, and a late one for as long again; a label
@@ -145,6 +161,25 @@ impl LabelJoin {
         }
     }
 
+    /// What a label would become if it came next.
+    pub fn status_of(&self, label: &Feedback) -> LabelStatus {
+        let again = |first: f64| {
+            if first.to_bits() == label.value.to_bits() { LabelStatus::Duplicate } else { LabelStatus::Conflict }
+        };
+        match (self.predictions.get(&label.prediction_id), self.parked.get(&label.prediction_id)) {
+            (Some(Answered::Labelled(first)), _) => again(*first),
+            (Some(Answered::Unlabelled(prediction)), _) if self.late(prediction, label) => LabelStatus::Late,
+            (Some(Answered::Unlabelled(_)), _) => LabelStatus::Accepted,
+            (None, Some(waiting)) => again(waiting.value),
+            (None, None) => LabelStatus::UnknownPending,
+        }
+    }
+
+    /// Whether a prediction of this id is remembered.
+    pub fn knows(&self, prediction_id: &str) -> bool {
+        self.predictions.contains_key(prediction_id)
+    }
+
     /// How many predictions are remembered, labelled or not.
     pub fn remembered(&self) -> usize {
         self.predictions.len()
@@ -165,7 +200,7 @@ impl LabelJoin {
     }
 
     fn join(&self, prediction: Prediction, label: &Feedback) -> Joined {
-        let late = label.at > prediction.at + self.give_up_after;
+        let late = self.late(&prediction, label);
         let pair = LabelledPrediction {
             label: label.value,
             known_at: prediction.at.max(label.at),
@@ -173,6 +208,10 @@ impl LabelJoin {
             prediction,
         };
         if late { Joined::Late(pair) } else { Joined::Labelled(pair) }
+    }
+
+    fn late(&self, prediction: &Prediction, label: &Feedback) -> bool {
+        label.at > prediction.at + self.give_up_after
     }
 
     /// Move on to `at` and forget what is too old.

@@ -32,6 +32,6 @@ mod performance;
 mod spec;
 
 pub use counter::LabelCounter;
-pub use join::{Feedback, Joined, LabelJoin, LabelledPrediction, Prediction};
+pub use join::{Feedback, Joined, LabelJoin, LabelStatus, LabelledPrediction, Prediction};
 pub use performance::{Figure, Performance};
 pub use spec::*;

@@ -72,7 +72,7 @@ impl Syncer {
             self.unsynced = Some((Arc::clone(&group.file), due));
         }
         let overdue = self.unsynced.as_ref().is_some_and(|(_, due)| *due <= Instant::now());
-        if (overdue || !group.waiting.is_empty())
+        if (overdue || group.waiting.iter().any(Waiting::needs_sync))
             && let Err(error) = self.sync()
         {
             return group.fail(&error);

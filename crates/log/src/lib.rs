@@ -34,8 +34,10 @@ mod closed;
 mod columns;
 mod commit;
 mod compact;
+pub mod decode;
 mod dedupe;
 mod error;
+pub mod files;
 mod frame;
 mod index;
 mod log;
@@ -43,6 +45,7 @@ mod reader;
 mod recover;
 mod segment;
 mod storage;
+pub mod table;
 mod ticket;
 mod writer;
 

@@ -207,6 +207,13 @@ impl Log {
         ticket
     }
 
+    /// Resolves when everything appended before this call is applied; it may not be synced yet.
+    pub fn settle(&self) -> Ticket<Position> {
+        let (reply, ticket) = Ticket::pair();
+        self.send(Job::Settle(reply));
+        ticket
+    }
+
     /// The last position given out.
     pub fn head(&self) -> Position {
         self.shared.head()

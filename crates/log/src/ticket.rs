@@ -50,14 +50,24 @@ fn gone() -> LogError {
 pub(crate) enum Waiting {
     Append(Reply<Vec<Appended>>, Vec<Appended>),
     Flush(Reply<Position>),
+    /// Waits until everything before it is applied, synced or not.
+    Settle(Reply<Position>),
 }
 
 impl Waiting {
+    /// Whether it waits for the disk.
+    pub(crate) fn needs_sync(&self) -> bool {
+        match self {
+            Self::Append(..) | Self::Flush(_) => true,
+            Self::Settle(_) => false,
+        }
+    }
+
     /// Tell it that everything up to `position` is safe. Nobody may be listening any more.
     pub(crate) fn succeed(self, position: Position) {
         match self {
             Self::Append(reply, appended) => drop(reply.send(Ok(appended))),
-            Self::Flush(reply) => drop(reply.send(Ok(position))),
+            Self::Flush(reply) | Self::Settle(reply) => drop(reply.send(Ok(position))),
         }
     }
 
@@ -65,7 +75,7 @@ impl Waiting {
     pub(crate) fn fail(self, error: &LogError) {
         match self {
             Self::Append(reply, _) => drop(reply.send(Err(error.clone()))),
-            Self::Flush(reply) => drop(reply.send(Err(error.clone()))),
+            Self::Flush(reply) | Self::Settle(reply) => drop(reply.send(Err(error.clone()))),
         }
     }
 }

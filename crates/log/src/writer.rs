@@ -23,6 +23,7 @@ const WRITE_BYTES: usize = 4 << 20;
 pub(crate) enum Job {
     Append(Batch, Reply<Vec<Appended>>),
     Flush(Reply<Position>),
+    Settle(Reply<Position>),
 }
 
 impl Job {
@@ -30,6 +31,7 @@ impl Job {
         match self {
             Self::Append(_, reply) => Waiting::Append(reply, Vec::new()).fail(error),
             Self::Flush(reply) => Waiting::Flush(reply).fail(error),
+            Self::Settle(reply) => Waiting::Settle(reply).fail(error),
         }
     }
 }
@@ -102,6 +104,7 @@ impl Writer {
     fn stage(&mut self, job: Job, staged: &mut Staged) {
         match job {
             Job::Flush(reply) => staged.for_sync.push(Waiting::Flush(reply)),
+            Job::Settle(reply) => staged.for_sync.push(Waiting::Settle(reply)),
             Job::Append(batch, reply) => {
                 let order = batch.order;
                 let entries = batch.entries.into_iter();

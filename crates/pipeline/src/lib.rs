@@ -1,1 +1,26 @@
-//! Under construction.
+//! Sources to log, log to features: everything that is derived from a project's log, live and in replay.
+//!
+//! It decides in which order records are taken into account and that live and replayed state are made by one
+//! piece of code: [`Pipeline`] appends, follows and recovers; [`Engine`] holds the features; [`Builder`] makes
+//! training sets; [`Auditor`] looks for skew. It never decides what is trained or served.
+
+mod declared;
+mod engine;
+mod error;
+mod example;
+mod fold;
+mod pipeline;
+mod served;
+mod skew;
+mod snapshot;
+mod training_set;
+
+pub use declared::{Declared, Definition, Goal, control_record};
+pub use engine::Engine;
+pub use error::PipelineError;
+pub use example::Asked;
+pub use fold::Fold;
+pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
+pub use served::{Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, key_schema};
+pub use skew::{Audit, AuditOptions, Auditor, Skewed};
+pub use training_set::{Builder, Rows, TrainingSet, feedback};

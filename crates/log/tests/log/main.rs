@@ -1,5 +1,7 @@
 //! The log on files that crash, sync slowly or fail, and on the machine's own.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what the tests share fails as a test does")]
+
 mod append;
 mod closed;
 mod crash;

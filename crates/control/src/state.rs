@@ -1,0 +1,311 @@
+//! The loop's state: a fold over predictions, feedback and the control stream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use perennial_evaluate::{Feedback, Prediction};
+use perennial_policy::{Policy, SignalKind};
+use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, did_you_mean};
+use serde::{Deserialize, Serialize};
+
+use crate::endpoint::EndpointState;
+use crate::model::ModelState;
+use crate::{Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RunRequest, RunVerdict, baseline};
+
+/// What the loop knows. It changes by [`State::apply`] only, so that the log alone determines it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    pub(crate) goal: Option<Goal>,
+    hash: Option<ContentHash>,
+    pub(crate) endpoints: BTreeMap<Arc<str>, EndpointState>,
+    pub(crate) models: BTreeMap<Arc<str>, ModelState>,
+    /// The last instant that is done.
+    pub(crate) done: Option<Timestamp>,
+    /// The last instant whose decisions were recorded.
+    pub(crate) decided: Option<Timestamp>,
+    position: Position,
+    /// The goal's policies, compiled; derived, so it is made again after a load.
+    #[serde(skip)]
+    policies: Compiled,
+}
+
+/// Compiled policies. Equal whenever the goals are: it says nothing that the goal does not.
+#[derive(Clone, Debug, Default)]
+struct Compiled(Vec<Arc<Policy>>);
+
+impl PartialEq for Compiled {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+/// A record of the log as far as the loop is concerned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Input {
+    /// A request was answered.
+    Predicted {
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// The answer.
+        prediction: Prediction,
+    },
+    /// A label came back.
+    Labelled {
+        /// The endpoint.
+        endpoint: Arc<str>,
+        /// The label.
+        feedback: Feedback,
+    },
+    /// A record of the control stream.
+    Control {
+        /// Where it stands.
+        position: Position,
+        /// What it says.
+        record: ControlRecord,
+    },
+}
+
+impl State {
+    /// Take one record into account.
+    ///
+    /// # Errors
+    /// When a goal does not compile, which `validate` would have said; nothing changes then.
+    pub fn apply(&mut self, input: Input) -> Result<(), ControlError> {
+        match input {
+            Input::Predicted { endpoint, prediction } => {
+                self.position = prediction.position;
+                if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
+                    endpoint.predicted(prediction);
+                }
+                Ok(())
+            }
+            Input::Labelled { endpoint, feedback } => {
+                self.position = feedback.position;
+                if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
+                    endpoint.labelled(feedback);
+                }
+                Ok(())
+            }
+            Input::Control { position, record } => {
+                self.position = position;
+                self.apply_control(record)
+            }
+        }
+    }
+
+    fn apply_control(&mut self, record: ControlRecord) -> Result<(), ControlError> {
+        match record {
+            ControlRecord::Applied(applied) => self.apply_goal(applied)?,
+            ControlRecord::Decided(decided) => {
+                self.decided = Some(decided.at);
+                for decision in decided.decisions {
+                    let model = self.models.entry(decision.model).or_default();
+                    if let (Some(policy), Some(memory)) = (&decision.policy, decision.memory) {
+                        model.remember(policy, memory);
+                    }
+                    if let Some(run) = decision.run {
+                        model.start(run, decision.policy);
+                    }
+                }
+            }
+            ControlRecord::RunFinished(finished) => {
+                if let Some(model) = self.models.get_mut(&finished.model) {
+                    model.finish(&finished);
+                }
+            }
+            ControlRecord::Judged(judged) => self.apply_judged(&judged),
+            ControlRecord::RolledBack(rolled_back) => self.apply_rollback(&rolled_back),
+            ControlRecord::InstantDone { at } => {
+                self.done = Some(at);
+                self.complete_baselines(at);
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_goal(&mut self, applied: Applied) -> Result<(), ControlError> {
+        let policies = compile(&applied.goal)?;
+        for model in &applied.goal.models {
+            self.models.entry(Arc::clone(&model.name)).or_default();
+        }
+        for endpoint in &applied.goal.endpoints {
+            let state = self
+                .endpoints
+                .entry(Arc::clone(&endpoint.name))
+                .or_insert_with(|| EndpointState::new(endpoint));
+            for model in &endpoint.models {
+                state.watch(model, endpoint, longest_window(&applied.goal, model));
+            }
+        }
+        for model in self.models.values_mut() {
+            model.forget_policies_but(|name| {
+                applied.goal.policies.iter().any(|policy| &*policy.spec.name == name)
+            });
+        }
+        self.policies = Compiled(policies);
+        self.hash = Some(applied.hash);
+        self.goal = Some(applied.goal);
+        Ok(())
+    }
+
+    fn apply_judged(&mut self, judged: &Judged) {
+        if let Some(model) = self.models.get_mut(&judged.model) {
+            model.judge(&judged.run, judged.verdict, judged.at);
+        }
+    }
+
+    fn apply_rollback(&mut self, rolled_back: &RolledBack) {
+        if let Some(model) = self.models.get_mut(&rolled_back.model) {
+            model.roll_back(rolled_back.to.number);
+        }
+    }
+
+    /// Keep the baselines whose first full window is over.
+    fn complete_baselines(&mut self, now: Timestamp) {
+        let Some(goal) = &self.goal else { return };
+        for policy in &goal.policies {
+            for name in &policy.spec.models {
+                let Some(complete) = baseline::completed(goal, &self.endpoints, &self.models, name, &policy.spec, now)
+                else {
+                    continue;
+                };
+                if let Some(model) = self.models.get_mut(name) {
+                    for (key, value) in complete {
+                        model.complete_baseline(&key, value);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Make again what is not saved. To be called once after a state was loaded.
+    ///
+    /// # Errors
+    /// When the saved goal does not compile.
+    pub fn restore(&mut self) -> Result<(), ControlError> {
+        if let Some(goal) = &self.goal {
+            self.policies = Compiled(compile(goal)?);
+        }
+        Ok(())
+    }
+
+    /// What was declared last.
+    pub fn goal(&self) -> Option<&Goal> {
+        self.goal.as_ref()
+    }
+
+    /// The hash of what was declared last.
+    pub fn goal_hash(&self) -> Option<ContentHash> {
+        self.hash
+    }
+
+    /// The last instant that is done.
+    pub fn done(&self) -> Option<Timestamp> {
+        self.done
+    }
+
+    /// The last record that was taken into account.
+    pub fn position(&self) -> Position {
+        self.position
+    }
+
+    /// A model's state.
+    pub fn model(&self, name: &str) -> Option<&ModelState> {
+        self.models.get(name)
+    }
+
+    /// Every model's state.
+    pub fn models(&self) -> impl Iterator<Item = (&Arc<str>, &ModelState)> {
+        self.models.iter()
+    }
+
+    /// An endpoint's state.
+    pub fn endpoint(&self, name: &str) -> Option<&EndpointState> {
+        self.endpoints.get(name)
+    }
+
+    /// The endpoint that knows a prediction of this id.
+    pub fn endpoint_of(&self, prediction_id: &str) -> Option<&Arc<str>> {
+        self.endpoints.iter().find(|(_, state)| state.knows(prediction_id)).map(|(name, _)| name)
+    }
+
+    /// The runs that have no outcome yet, in the order of their models' names.
+    pub fn runs_to_carry_out(&self) -> Vec<RunRequest> {
+        let in_flight = self.models.values().filter_map(ModelState::in_flight);
+        in_flight.filter(|run| run.outcome.is_none()).map(|run| run.request.clone()).collect()
+    }
+
+    pub(crate) fn policies(&self) -> &[Arc<Policy>] {
+        &self.policies.0
+    }
+
+    /// The record of a rollback by hand: to the version of this number, or to the one that served before.
+    ///
+    /// # Errors
+    /// When there is no such model or version to go back to.
+    pub fn roll_back(
+        &self,
+        model: &str,
+        to: Option<u64>,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<ControlRecord, ControlError> {
+        let state = self.models.get(model).ok_or_else(|| ControlError::UnknownModel {
+            name: model.to_owned(),
+            help: did_you_mean(model, self.models.keys().map(AsRef::as_ref)),
+        })?;
+        let refuse = |reason: String| ControlError::NoTarget { model: model.to_owned(), reason };
+        let current = state.current().ok_or_else(|| refuse("has no version yet".to_owned()))?;
+        let target = match to {
+            Some(number) if state.served_before(number) => state.version(number),
+            Some(number) => {
+                return Err(refuse(format!(
+                    "cannot go back to version {number}: only a version that served before the current one ({}) \
+                     can serve again",
+                    current.id.number
+                )));
+            }
+            None => state.previous(),
+        };
+        let target = target.ok_or_else(|| {
+            refuse(format!("has no version before {}: there is nothing to go back to", current.id.number))
+        })?;
+        let (from, to) = (current.id.clone(), target.id.clone());
+        let reason = reason.to_owned();
+        Ok(ControlRecord::RolledBack(RolledBack { model: model.into(), at, from, to, reason }))
+    }
+
+    /// The verdict on a run that has an outcome, if there is one to be judged.
+    pub(crate) fn judgement(&self, at: Timestamp) -> Option<Judged> {
+        let (name, run) = self.models.iter().find_map(|(name, model)| {
+            let run = model.in_flight()?;
+            run.outcome.is_some().then_some((name, run))
+        })?;
+        let (verdict, reason) = crate::judge::verdict(run);
+        let version = run.version.clone();
+        debug_assert!(version.is_some() || verdict == RunVerdict::Failed, "only a failed run makes no version");
+        let run = Arc::clone(&run.request.id);
+        Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version })
+    }
+}
+
+fn compile(goal: &Goal) -> Result<Vec<Arc<Policy>>, ControlError> {
+    let compiled = goal.policies.iter().map(|policy| {
+        Policy::compile(&policy.spec)
+            .map(Arc::new)
+            .map_err(|error| ControlError::Goal(format!("policy {:?}: {error}", policy.spec.name)))
+    });
+    compiled.collect()
+}
+
+/// The longest window that a policy asks for, and a tick, so that a window that ended at the last tick is
+/// still whole.
+fn longest_window(goal: &Goal, model: &Arc<str>) -> TimeSpan {
+    let policies = goal.policies.iter().filter(|policy| policy.spec.models.contains(model));
+    let windows = policies.flat_map(|policy| &policy.spec.signals).filter_map(|signal| match &signal.kind {
+        SignalKind::Performance { window, .. } => Some(*window),
+        SignalKind::Staleness | SignalKind::Labels => None,
+    });
+    let longest = windows.max().unwrap_or(TimeSpan::ZERO);
+    TimeSpan::from_micros(longest.micros() + goal.tick.micros())
+}

@@ -1,0 +1,241 @@
+//! The gateway: predict, and read features.
+
+use std::sync::Arc;
+
+use parking_lot::{Mutex, RwLock};
+use perennial_features::{EntityKey, Reading, View};
+use perennial_log::{Appended, Durability, Order, Ticket};
+use perennial_pipeline::{Declared, Fold, Pipeline, PipelineError, ServedVersion, key_schema};
+use perennial_store::Blobs;
+use perennial_types::{Entry, Position, Record, Schema, Stream, Timestamp, did_you_mean};
+use serde_json::Value as Json;
+
+use crate::GatewayError;
+use crate::endpoint::Endpoints;
+use crate::replies::{Replies, Reply, request_hash};
+
+/// Answers requests. Cheap to clone.
+#[derive(Clone)]
+pub struct Gateway {
+    pipeline: Pipeline,
+    following: Arc<Following>,
+}
+
+/// What the gateway knows by following the log.
+#[derive(Default)]
+struct Following {
+    endpoints: RwLock<Arc<Endpoints>>,
+    replies: Mutex<Replies>,
+}
+
+/// The gateway's part in following the log.
+pub struct GatewayFold {
+    following: Arc<Following>,
+    blobs: Blobs,
+    revision: u64,
+}
+
+/// An answer whose record is queued in the log.
+pub struct Predicting {
+    gateway: Gateway,
+    endpoint: Arc<str>,
+    id: Arc<str>,
+    request_hash: u64,
+    given: Given,
+}
+
+enum Given {
+    /// It was given before.
+    Before(Reply),
+    /// It is given when the record is written.
+    Now(Reply, Ticket<Vec<Appended>>),
+}
+
+impl GatewayFold {
+    /// Loads artifacts from `blobs`.
+    pub fn new(blobs: Blobs) -> Self {
+        Self { following: Arc::default(), blobs, revision: 0 }
+    }
+
+    /// The gateway that sees what this fold follows.
+    pub fn gateway(following: &GatewayHandle, pipeline: Pipeline) -> Gateway {
+        Gateway { pipeline, following: Arc::clone(&following.0) }
+    }
+
+    /// To be kept when the fold is handed to the pipeline.
+    pub fn handle(&self) -> GatewayHandle {
+        GatewayHandle(Arc::clone(&self.following))
+    }
+
+    fn rebuild(&mut self, declared: &Declared) -> Result<(), PipelineError> {
+        let before = Arc::clone(&self.following.endpoints.read());
+        let endpoints = Endpoints::build(declared, &self.blobs, &before)
+            .map_err(|error| PipelineError::Stopped(format!("the gateway cannot follow: {error}")))?;
+        *self.following.endpoints.write() = Arc::new(endpoints);
+        self.revision = declared.revision();
+        Ok(())
+    }
+}
+
+/// What connects a gateway with its fold.
+#[derive(Clone)]
+pub struct GatewayHandle(Arc<Following>);
+
+impl Fold for GatewayFold {
+    fn name(&self) -> &'static str {
+        "gateway"
+    }
+
+    fn apply(&mut self, record: &Record, declared: &Declared) -> Result<(), PipelineError> {
+        match record.entry.stream {
+            Stream::Prediction => self.following.replies.lock().keep(record),
+            Stream::Control if declared.revision() != self.revision => self.rebuild(declared),
+            Stream::Control | Stream::Event | Stream::Feedback | Stream::DeadLetter => Ok(()),
+        }
+    }
+
+    fn save(&self) -> Result<Vec<u8>, PipelineError> {
+        postcard::to_stdvec(&*self.following.replies.lock()).map_err(PipelineError::snapshot)
+    }
+
+    fn load(&mut self, bytes: &[u8], declared: &Declared) -> Result<(), PipelineError> {
+        let replies = postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
+        *self.following.replies.lock() = replies;
+        self.rebuild(declared)
+    }
+
+    fn reset(&mut self) {
+        *self.following.endpoints.write() = Arc::default();
+        *self.following.replies.lock() = Replies::default();
+        self.revision = 0;
+    }
+}
+
+impl Gateway {
+    /// Answer a request to an endpoint as of an instant, and queue its record; the order of calls is the order
+    /// in the log. Without an `id` one is made. The same id gets the same reply.
+    ///
+    /// # Errors
+    /// When there is no such endpoint, the request does not fit, or nothing can be queued.
+    pub fn predict(
+        &self,
+        endpoint: &str,
+        id: Option<&str>,
+        request: &Json,
+        at: Timestamp,
+    ) -> Result<Predicting, GatewayError> {
+        let target = Arc::clone(&self.following.endpoints.read()).get(endpoint)?;
+        let request = target.canonical(request)?;
+        let request_hash = request_hash(&request);
+        let endpoint = Arc::clone(&target.spec.name);
+        let id: Arc<str> = match id {
+            Some(id) => id.into(),
+            None => uuid::Uuid::now_v7().to_string().into(),
+        };
+        let before = self.following.replies.lock().get(&endpoint, &id).cloned();
+        let given = match before {
+            Some((hash, _)) if hash != request_hash => return Err(reused(&id, &endpoint)),
+            Some((_, reply)) => Given::Before(reply),
+            None => {
+                let record = target.answer(request, self.pipeline.engine(), at);
+                let payload =
+                    serde_json::to_vec(&record).map_err(|error| GatewayError::Internal(error.to_string()))?;
+                let reply = Reply {
+                    id: Arc::clone(&id),
+                    prediction: record.prediction,
+                    served: record.served,
+                    fallback: record.fallback,
+                    position: Position::START,
+                };
+                let entry = Entry {
+                    stream: Stream::Prediction,
+                    source: Arc::clone(&endpoint),
+                    key: "".into(),
+                    event_time: at,
+                    available_at: at,
+                    id: Arc::clone(&id),
+                    payload,
+                };
+                Given::Now(reply, self.pipeline.append(vec![entry], Durability::Written, Order::Clamp)?)
+            }
+        };
+        Ok(Predicting { gateway: self.clone(), endpoint, id, request_hash, given })
+    }
+
+    /// The columns of a request to an endpoint.
+    ///
+    /// # Errors
+    /// When there is no such endpoint.
+    pub fn request_schema(&self, endpoint: &str) -> Result<Schema, GatewayError> {
+        Ok(Arc::clone(&self.following.endpoints.read()).get(endpoint)?.request().clone())
+    }
+
+    /// The version that answers at an endpoint now.
+    ///
+    /// # Errors
+    /// When there is no such endpoint.
+    pub fn serving(&self, endpoint: &str) -> Result<Option<ServedVersion>, GatewayError> {
+        Ok(Arc::clone(&self.following.endpoints.read()).get(endpoint)?.serving().cloned())
+    }
+
+    /// The names of the endpoints.
+    pub fn endpoints(&self) -> Vec<Arc<str>> {
+        self.following.endpoints.read().names().cloned().collect()
+    }
+
+    /// The features of an entity as of an instant, by the declared version of a view.
+    ///
+    /// # Errors
+    /// When there is no such view, or the key does not fit its entity.
+    pub fn features(
+        &self,
+        view: &str,
+        key: &Json,
+        at: Timestamp,
+    ) -> Result<(Arc<View>, Reading), GatewayError> {
+        let declared = self.pipeline.declared();
+        let views = declared.goal().map(|goal| goal.compiled.views.as_slice()).unwrap_or_default();
+        let found = views.iter().find(|known| &*known.spec().name == view);
+        let found = found.ok_or_else(|| GatewayError::UnknownView {
+            name: view.to_owned(),
+            help: did_you_mean(view, views.iter().map(|known| &*known.spec().name)),
+        })?;
+        let key = key_schema(found).decode_json(key)?;
+        let reading = self.pipeline.engine().read(found.version(), &EntityKey::from_values(&key), at);
+        let reading = reading.ok_or_else(|| GatewayError::Internal(format!("view {view:?} is not live")))?;
+        Ok((Arc::clone(found), reading))
+    }
+}
+
+impl Predicting {
+    /// Wait until the record is written, and give the reply.
+    ///
+    /// # Errors
+    /// When it cannot be written, or the id was used for another request a moment ago.
+    pub async fn answered(self) -> Result<Reply, GatewayError> {
+        let (reply, ticket) = match self.given {
+            Given::Before(reply) => return Ok(reply),
+            Given::Now(reply, ticket) => (reply, ticket),
+        };
+        match ticket.await?.first() {
+            Some(Appended::At(position)) => Ok(Reply { position: *position, ..reply }),
+            Some(Appended::Duplicate(position)) => {
+                // Another request of this id was queued first: its reply is the reply.
+                self.gateway.pipeline.applied_through(*position).await?;
+                let stored = self.gateway.following.replies.lock().get(&self.endpoint, &self.id).cloned();
+                match stored {
+                    Some((hash, reply)) if hash == self.request_hash => Ok(reply),
+                    Some(_) => Err(reused(&self.id, &self.endpoint)),
+                    None => Err(GatewayError::Internal(format!("the reply of id {:?} is gone", self.id))),
+                }
+            }
+            Some(Appended::OutOfOrder { .. }) | None => {
+                Err(GatewayError::Internal("a prediction was not appended".to_owned()))
+            }
+        }
+    }
+}
+
+fn reused(id: &str, endpoint: &str) -> GatewayError {
+    GatewayError::IdReused { id: id.to_owned(), endpoint: endpoint.to_owned() }
+}

@@ -1,0 +1,65 @@
+//! Replies that were given, so that the same id gets the same reply.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use perennial_pipeline::{Fallback, PipelineError, PredictionRecord, ServedVersion};
+use perennial_types::{Position, Record, TimeSpan, Timestamp, hash64};
+use serde::{Deserialize, Serialize};
+
+/// The answer to a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Reply {
+    /// The request's id.
+    pub id: Arc<str>,
+    /// The answer.
+    pub prediction: f64,
+    /// The version that answered; nothing if the endpoint's default did.
+    pub served: Option<ServedVersion>,
+    /// Why the version that was drawn did not answer.
+    pub fallback: Option<Fallback>,
+    /// Where the record stands.
+    pub position: Position,
+}
+
+/// The replies of the dedupe window.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Replies {
+    /// By endpoint and id, with the hash of the request.
+    replies: BTreeMap<(Arc<str>, Arc<str>), (u64, Reply)>,
+    order: VecDeque<(Timestamp, (Arc<str>, Arc<str>))>,
+}
+
+/// How long a reply is kept: as long as the log knows its id.
+pub(crate) const KEPT: TimeSpan = TimeSpan::from_hours(1);
+
+impl Replies {
+    pub(crate) fn get(&self, endpoint: &Arc<str>, id: &Arc<str>) -> Option<&(u64, Reply)> {
+        self.replies.get(&(Arc::clone(endpoint), Arc::clone(id)))
+    }
+
+    /// Keep the reply of a record of the prediction stream, and forget the old ones.
+    pub(crate) fn keep(&mut self, record: &Record) -> Result<(), PipelineError> {
+        let payload: PredictionRecord = serde_json::from_slice(&record.entry.payload)
+            .map_err(|error| PipelineError::record(record.position, error))?;
+        let (key, at) = ((Arc::clone(&record.entry.source), Arc::clone(&record.entry.id)), record.entry.available_at);
+        let reply = Reply {
+            id: Arc::clone(&record.entry.id),
+            prediction: payload.prediction,
+            served: payload.served,
+            fallback: payload.fallback,
+            position: record.position,
+        };
+        self.replies.insert(key.clone(), (request_hash(&payload.request), reply));
+        self.order.push_back((at, key));
+        while let Some((_, key)) = self.order.pop_front_if(|(then, _)| *then < at - KEPT) {
+            self.replies.remove(&key);
+        }
+        Ok(())
+    }
+}
+
+/// Tells requests apart. The request is canonical: decoded and written again by the endpoint's schema.
+pub(crate) fn request_hash(request: &serde_json::Value) -> u64 {
+    hash64(0, &[&request.to_string()])
+}

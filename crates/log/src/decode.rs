@@ -1,0 +1,254 @@
+//! Bytes into entries: JSON objects, arrays and lines, and what becomes of those that do not fit.
+
+use std::sync::Arc;
+
+use perennial_types::{AvailableAt, Entry, Kind, Row, RowError, SourceSpec, Stream, Timestamp, Value};
+use serde_json::value::RawValue;
+use serde_json::{Value as Json, json};
+
+/// Bytes of a refused input that are kept.
+const KEPT_BYTES: usize = 4096;
+
+/// Why a row is no event of its source.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Json(String),
+    /// A row that does not fit the schema.
+    #[error(transparent)]
+    Row(#[from] RowError),
+    /// A column that carries a time or the id, and has none.
+    #[error("column {column:?}, which carries the {role}, {problem}")]
+    Role {
+        /// The column.
+        column: Arc<str>,
+        /// What it carries.
+        role: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+}
+
+impl DecodeError {
+    /// What a caller can do about it: send something else.
+    pub fn kind(&self) -> Kind {
+        Kind::Invalid
+    }
+}
+
+/// Input that was refused, with what is needed to repair it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// Why.
+    pub reason: String,
+    /// The original text, at most 4096 bytes of it.
+    pub payload: String,
+    /// Its line in the input, or its place in a JSON array; from 1.
+    pub line: usize,
+}
+
+impl DeadLetter {
+    /// A dead letter for input number `line`, counted from 1.
+    pub fn new(reason: impl ToString, original: &[u8], line: usize) -> Self {
+        let kept = &original[..original.len().min(KEPT_BYTES)];
+        Self { reason: reason.to_string(), payload: String::from_utf8_lossy(kept).into_owned(), line }
+    }
+
+    /// The entry of the dead-letter stream: what was sent to `source`, and refused at `at`.
+    pub fn entry(&self, source: &str, at: Timestamp) -> Entry {
+        let payload = json!({"reason": self.reason, "line": self.line, "payload": self.payload});
+        Entry {
+            stream: Stream::DeadLetter,
+            source: source.into(),
+            key: "".into(),
+            event_time: at,
+            available_at: at,
+            id: "".into(),
+            payload: payload.to_string().into_bytes(),
+        }
+    }
+}
+
+/// Decode a request body: a JSON object, a JSON array of objects, or an object a line. One result a row, in
+/// order; a bad line spoils only itself, and a body that is no JSON array though it begins as one is a
+/// single dead letter. `arrival` is the instant of admission.
+pub fn decode_events(source: &SourceSpec, body: &[u8], arrival: Timestamp) -> Vec<Result<Entry, DeadLetter>> {
+    let decode = |(i, text): (usize, &[u8])| {
+        let decoded = parse(text).and_then(|json| decode_event(source, &json, arrival));
+        decoded.map_err(|error| DeadLetter::new(error, text, i + 1))
+    };
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return match serde_json::from_slice::<Vec<&RawValue>>(body) {
+            Ok(rows) => rows.iter().map(|row| row.get().as_bytes()).enumerate().map(decode).collect(),
+            Err(error) => {
+                vec![Err(DeadLetter::new(DecodeError::Json(error.to_string()), body.trim_ascii(), 1))]
+            }
+        };
+    }
+    // An object may be written over several lines.
+    if serde_json::from_slice::<&RawValue>(body).is_ok() {
+        return vec![decode((0, body.trim_ascii()))];
+    }
+    let lines = body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).enumerate();
+    lines.filter(|(_, line)| !line.is_empty()).map(decode).collect()
+}
+
+/// Decode one row. The payload is the row as its schema writes it, so that equal rows have equal bytes.
+///
+/// # Errors
+/// When the row does not fit the schema, or has no time or id where the source says they are.
+pub fn decode_event(source: &SourceSpec, json: &Json, arrival: Timestamp) -> Result<Entry, DecodeError> {
+    let row = source.schema.decode_json(json)?;
+    let available_at = match &source.available_at {
+        AvailableAt::Arrival => arrival,
+        AvailableAt::Column(column) => time_of(source, &row, column, "available_at")?,
+    };
+    Ok(Entry {
+        stream: Stream::Event,
+        source: Arc::clone(&source.name),
+        key: "".into(),
+        event_time: time_of(source, &row, &source.event_time, "event time")?,
+        available_at,
+        id: id_of(source, &row)?,
+        payload: source.schema.encode_json(&row).to_string().into_bytes(),
+    })
+}
+
+/// The row of a stored payload, with the bits that were decoded when it came in.
+///
+/// # Errors
+/// When the payload is not a row of the source's schema.
+pub fn decode_row(source: &SourceSpec, payload: &[u8]) -> Result<Row, DecodeError> {
+    Ok(source.schema.decode_json(&parse(payload)?)?)
+}
+
+fn parse(text: &[u8]) -> Result<Json, DecodeError> {
+    serde_json::from_slice(text).map_err(|error| DecodeError::Json(error.to_string()))
+}
+
+fn value_of<'a>(source: &SourceSpec, row: &'a Row, column: &str) -> Option<&'a Value> {
+    source.schema.index_of(column).and_then(|i| row.get(i))
+}
+
+fn time_of(
+    source: &SourceSpec,
+    row: &Row,
+    column: &Arc<str>,
+    role: &'static str,
+) -> Result<Timestamp, DecodeError> {
+    let problem = match value_of(source, row, column) {
+        Some(Value::Timestamp(time)) => return Ok(*time),
+        Some(Value::Null) => "is null",
+        Some(_) => "is no timestamp",
+        None => "is not in the schema",
+    };
+    Err(DecodeError::Role { column: Arc::clone(column), role, problem })
+}
+
+/// The id as text; empty when the source has none or the row's is null.
+fn id_of(source: &SourceSpec, row: &Row) -> Result<Arc<str>, DecodeError> {
+    let Some(column) = &source.id else { return Ok("".into()) };
+    let problem = match value_of(source, row, column) {
+        Some(Value::String(id)) => return Ok(Arc::clone(id)),
+        Some(Value::Int64(id)) => return Ok(id.to_string().into()),
+        Some(Value::Null) => return Ok("".into()),
+        Some(_) => "is neither a string nor an int64",
+        None => "is not in the schema",
+    };
+    Err(DecodeError::Role { column: Arc::clone(column), role: "id", problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use perennial_types::{Schema, StreamSpec, TimeSpan};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn source(available_at: AvailableAt) -> SourceSpec {
+        let columns = [("event_id", "string"), ("hour", "timestamp"), ("cnt", "int64"), ("temp", "double?")];
+        SourceSpec {
+            name: "demand".into(),
+            schema: Schema::parse(&columns).unwrap(),
+            id: Some("event_id".into()),
+            event_time: "hour".into(),
+            available_at,
+            stream: StreamSpec::Http {},
+            retention: TimeSpan::from_days(400),
+        }
+    }
+
+    const ROW: &str = r#"{"cnt": 3, "event_id": "a", "hour": "2011-01-01 05:00:00"}"#;
+    const ARRIVAL: Timestamp = Timestamp::from_micros(7);
+
+    fn decode(body: &str) -> Vec<Result<Entry, DeadLetter>> {
+        decode_events(&source(AvailableAt::Arrival), body.as_bytes(), ARRIVAL)
+    }
+
+    #[test]
+    fn a_row_becomes_an_entry_with_a_canonical_payload() {
+        let entry = decode(ROW).remove(0).unwrap();
+        assert_eq!(
+            String::from_utf8(entry.payload).unwrap(),
+            r#"{"event_id":"a","hour":"2011-01-01T05:00:00Z","cnt":3}"#
+        );
+        assert_eq!((&*entry.id, entry.available_at), ("a", ARRIVAL));
+        assert_eq!(entry.event_time, Timestamp::parse("2011-01-01T05:00:00Z").unwrap());
+        let by_column = source(AvailableAt::Column("hour".into()));
+        let entry = decode_events(&by_column, ROW.as_bytes(), ARRIVAL).remove(0).unwrap();
+        assert_eq!(entry.available_at, entry.event_time);
+    }
+
+    #[test]
+    fn object_array_and_lines_are_the_same_rows() {
+        let one = decode(ROW);
+        let spread = ROW.replace(", ", ",\n  ");
+        assert_eq!(decode(&spread), one);
+        let two = [one.clone(), one].concat();
+        assert_eq!(decode(&format!("[{ROW},\n {ROW}]")), two);
+        assert_eq!(decode(&format!("{ROW}\n{ROW}\r\n\n")), two);
+        assert!(decode(" \n").is_empty());
+    }
+
+    #[test]
+    fn a_bad_line_spoils_only_itself() {
+        let results = decode(&format!("{ROW}\n{{\"cnt\": \n{{\"event_id\": \"b\"}}\n{ROW}"));
+        assert!(results[0].is_ok() && results[3].is_ok());
+        let broken = results[1].clone().unwrap_err();
+        assert_eq!((broken.line, &*broken.payload), (2, "{\"cnt\":"));
+        assert!(broken.reason.starts_with("not JSON: "), "{}", broken.reason);
+        let missing = results[2].clone().unwrap_err();
+        assert_eq!((missing.line, &*missing.reason), (3, "column \"hour\" is missing"));
+        let entry = missing.entry("demand", ARRIVAL);
+        assert_eq!(
+            String::from_utf8(entry.payload).unwrap(),
+            r#"{"reason":"column \"hour\" is missing","line":3,"payload":"{\"event_id\": \"b\"}"}"#
+        );
+    }
+
+    #[test]
+    fn a_dead_letter_is_bounded_whatever_was_sent() {
+        let mut body = vec![b'['; 10];
+        body.extend(vec![0xff; 10_000]);
+        let letter = decode_events(&source(AvailableAt::Arrival), &body, ARRIVAL).remove(0).unwrap_err();
+        assert!(letter.payload.chars().count() <= KEPT_BYTES);
+        assert!(decode(&"[".repeat(10_000))[0].is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn a_stored_payload_decodes_to_the_same_bits(id in ".*", cnt: i64, temp in prop::option::of(prop::num::f64::NORMAL | prop::num::f64::SUBNORMAL | prop::num::f64::ZERO), micros in -62_135_596_800_000_000_i64..253_402_300_800_000_000) {
+            let source = source(AvailableAt::Arrival);
+            let row = vec![
+                Value::String(id.into()),
+                Value::Timestamp(Timestamp::from_micros(micros)),
+                Value::Int64(cnt),
+                temp.map_or(Value::Null, Value::Double),
+            ];
+            let body = source.schema.encode_json(&row).to_string();
+            let entry = decode_events(&source, body.as_bytes(), ARRIVAL).remove(0).unwrap();
+            prop_assert_eq!(decode_row(&source, &entry.payload).unwrap(), row);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The payloads of the prediction and feedback streams.
+
+use std::sync::Arc;
+
+use perennial_features::View;
+use perennial_types::{Column, ContentHash, Position, Schema};
+use serde::{Deserialize, Serialize};
+
+/// What was asked, what was known and what was answered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PredictionRecord {
+    /// The request's columns.
+    pub request: serde_json::Value,
+    /// The views of every model of the endpoint as they were read, whichever model answered.
+    pub views: Vec<ServedView>,
+    /// The version that was drawn.
+    pub drawn: Option<ServedVersion>,
+    /// With which probability; one where there was no choice.
+    pub propensity: f64,
+    /// The version that answered; another than the drawn one if that failed.
+    pub served: Option<ServedVersion>,
+    /// The answer.
+    pub prediction: f64,
+    /// Why the drawn version did not answer.
+    pub fallback: Option<Fallback>,
+}
+
+/// A view's features as served.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ServedView {
+    /// The view's name.
+    pub view: Arc<str>,
+    /// Its version.
+    pub version: ContentHash,
+    /// The entity key by the names of its columns; NULLs are left out.
+    pub key: serde_json::Value,
+    /// Events up to here were seen.
+    pub seen: Position,
+    /// The features by full name; NULLs are left out.
+    pub features: serde_json::Value,
+}
+
+/// A version by model and number.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServedVersion {
+    /// The model.
+    pub model: Arc<str>,
+    /// The version's number.
+    pub number: u64,
+    /// The version's content hash.
+    pub content_hash: ContentHash,
+}
+
+/// Why the drawn version did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fallback {
+    /// The model has no version yet: the endpoint's default was answered.
+    NoVersion,
+    /// The version could not compute an answer.
+    Error,
+    /// The version took longer than the endpoint allows.
+    Deadline,
+}
+
+/// A label of a prediction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FeedbackRecord {
+    /// The prediction's id.
+    pub prediction_id: Arc<str>,
+    /// The label.
+    pub value: f64,
+}
+
+/// The columns of a view's entity key as a schema; any of them may be NULL in a request.
+pub fn key_schema(view: &View) -> Schema {
+    let nullable = |column: &Column| Column { nullable: true, ..column.clone() };
+    // The columns of an entity have different names, which a view is refused for otherwise.
+    Schema::new(view.entity().iter().map(nullable).collect()).unwrap_or_default()
+}

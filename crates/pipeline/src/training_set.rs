@@ -1,0 +1,276 @@
+//! Training sets: labelled requests of the log with their features as served, or replayed where a view was
+//! not served yet.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use perennial_control::{DataRange, Dataset};
+use perennial_evaluate::{EndpointSpec, Feedback, Joined, LabelJoin, Prediction};
+use perennial_features::{EntityKey, Shard};
+use perennial_log::LogReader;
+use perennial_project::{CompiledModel, Lookup};
+use perennial_types::{ContentHash, Position, Record, Row, SourceSpec, Stream, TimeSpan, Timestamp, Value};
+
+use crate::engine::DecodedEvent;
+use crate::example::Asked;
+use crate::served::{FeedbackRecord, PredictionRecord};
+use crate::PipelineError;
+
+/// Labelled rows of a model, in the order in which their labels came.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingSet {
+    /// Rows to train on.
+    pub training: Rows,
+    /// The newest rows, held out.
+    pub holdout: Rows,
+    /// What lineage keeps of it; nothing if there are no rows to train on.
+    pub dataset: Option<Dataset>,
+}
+
+/// Rows of a model's inputs with their labels.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Rows {
+    /// Values in the order of the model's inputs.
+    pub inputs: Vec<Row>,
+    /// The labels.
+    pub labels: Vec<f64>,
+}
+
+/// A labelled request before its features are complete.
+struct Labelled {
+    request: PredictionRecord,
+    asked_at: Timestamp,
+    asked: Position,
+    label: f64,
+    known: Position,
+}
+
+/// What a training set is built from.
+pub struct Builder<'a> {
+    /// The log.
+    pub reader: &'a LogReader,
+    /// The definition to train under.
+    pub model: &'a CompiledModel,
+    /// The sources of the model's views.
+    pub sources: &'a [Arc<SourceSpec>],
+    /// The model's endpoint.
+    pub endpoint: &'a EndpointSpec,
+}
+
+impl Builder<'_> {
+    /// Build the training set of a range. A pure function of the log up to `range.to`.
+    ///
+    /// # Errors
+    /// When the log cannot be read or understood.
+    pub fn build(&self, range: &DataRange) -> Result<TrainingSet, PipelineError> {
+        let mut rows = self.labelled(range)?;
+        let first_new = rows.partition_point(|row| row.known <= range.after);
+        let replay = usize::try_from(range.replay_rows).unwrap_or(usize::MAX);
+        rows.drain(..first_new.saturating_sub(replay));
+        let inputs = self.inputs(&rows)?;
+        let holdout = usize::try_from(range.holdout_rows).unwrap_or(usize::MAX);
+        let split = rows.len().saturating_sub(holdout);
+        let take = |from: usize, to: usize| Rows {
+            inputs: inputs[from..to].to_vec(),
+            labels: rows[from..to].iter().map(|row| row.label).collect(),
+        };
+        let (training, holdout) = (take(0, split), take(split, rows.len()));
+        let dataset = dataset(&rows[..split], &training, holdout.labels.len() as u64);
+        Ok(TrainingSet { training, holdout, dataset })
+    }
+
+    /// Labelled requests by the position of their labels, up to `range.to`; those up to `range.after` are kept
+    /// as far as they are needed for replay.
+    fn labelled(&self, range: &DataRange) -> Result<Vec<Labelled>, PipelineError> {
+        let mut reach = self.endpoint.label.give_up_after;
+        loop {
+            let from = self.start(range, reach)?;
+            let rows = self.scan(range, from)?;
+            let replayed = rows.iter().filter(|row| row.known <= range.after).count() as u64;
+            if replayed >= range.replay_rows || from <= Position(1) {
+                return Ok(rows);
+            }
+            reach = TimeSpan::from_micros(reach.micros().saturating_mul(2).max(TimeSpan::from_days(1).micros()));
+        }
+    }
+
+    /// Where requests may begin whose labels came after `range.after`, or a `reach` before that.
+    fn start(&self, range: &DataRange, reach: TimeSpan) -> Result<Position, PipelineError> {
+        if let Some(since) = range.since {
+            return Ok(self.reader.first_at_or_after(since)?);
+        }
+        if range.after == Position::START {
+            return Ok(Position(1));
+        }
+        let mut at = self.reader.read(range.after, range.after)?;
+        let at = match at.next() {
+            Some(record) => record?.entry.available_at,
+            None => return Ok(Position(1)),
+        };
+        Ok(self.reader.first_at_or_after(at - reach)?)
+    }
+
+    fn scan(&self, range: &DataRange, from: Position) -> Result<Vec<Labelled>, PipelineError> {
+        let mut join = LabelJoin::new(self.endpoint.label.give_up_after);
+        let mut pending: BTreeMap<Arc<str>, (Position, Timestamp, PredictionRecord)> = BTreeMap::new();
+        let mut rows = Vec::new();
+        for record in self.reader.read(from.max(Position(1)), range.to)? {
+            let record = record?;
+            if record.entry.source != self.endpoint.name {
+                continue;
+            }
+            let joined = match record.entry.stream {
+                Stream::Prediction => {
+                    let (id, at) = (Arc::clone(&record.entry.id), record.entry.event_time);
+                    if range.since.is_none_or(|since| at >= since) {
+                        let request = decode(&record)?;
+                        pending.entry(Arc::clone(&id)).or_insert((record.position, at, request));
+                    }
+                    join.predicted(joinable(id, at, record.position))
+                }
+                Stream::Feedback => Some(join.labelled(feedback(&record)?)),
+                Stream::Event | Stream::Control | Stream::DeadLetter => None,
+            };
+            let Some(Joined::Labelled(pair)) = joined else { continue };
+            if let Some((asked, asked_at, request)) = pending.remove(&pair.prediction.id)
+                && (pair.position > range.after || range.replay_rows > 0)
+            {
+                rows.push(Labelled { request, asked_at, asked, label: pair.label, known: pair.position });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The model's inputs of every row.
+    fn inputs(&self, rows: &[Labelled]) -> Result<Vec<Row>, PipelineError> {
+        let mut columns: Vec<Vec<Row>> = Vec::new();
+        for lookup in &self.model.lookups {
+            columns.push(self.features(lookup, rows)?);
+        }
+        let mut inputs = Vec::with_capacity(rows.len());
+        for (index, row) in rows.iter().enumerate() {
+            let asked = self.asked(row)?;
+            inputs.push(asked.inputs(columns.iter().map(|column| column[index].as_slice())));
+        }
+        Ok(inputs)
+    }
+
+    fn asked(&self, row: &Labelled) -> Result<Asked<'_>, PipelineError> {
+        Asked::decode(self.model, &row.request.request).map_err(|error| PipelineError::record(row.asked, error))
+    }
+
+    /// The outputs of a view for every row: as served where the view version was, else replayed at the
+    /// request's position.
+    fn features(&self, lookup: &Lookup, rows: &[Labelled]) -> Result<Vec<Row>, PipelineError> {
+        let version = lookup.view.version();
+        let mut features = Vec::with_capacity(rows.len());
+        let mut missing = Vec::new();
+        for (index, row) in rows.iter().enumerate() {
+            let served = row.request.views.iter().find(|view| view.version == version);
+            match served {
+                Some(served) => features.push(
+                    lookup
+                        .view
+                        .outputs()
+                        .decode_json(&served.features)
+                        .map_err(|error| PipelineError::record(row.asked, error))?,
+                ),
+                None => {
+                    features.push(Row::new());
+                    missing.push((row.asked, row.asked_at, self.asked(row)?.key(lookup), index));
+                }
+            }
+        }
+        self.replay(lookup, missing, &mut features)?;
+        Ok(features)
+    }
+
+    /// Read a view at positions of the log, by applying the log up to each of them.
+    fn replay(
+        &self,
+        lookup: &Lookup,
+        mut queries: Vec<(Position, Timestamp, Row, usize)>,
+        features: &mut [Row],
+    ) -> Result<(), PipelineError> {
+        queries.sort_by_key(|query| query.0);
+        let Some(last) = queries.last().map(|query| query.0) else { return Ok(()) };
+        let source = self.sources.iter().find(|source| source.name == lookup.view.spec().from).ok_or_else(|| {
+            PipelineError::Invalid(format!("view {:?} has no source", lookup.view.spec().name))
+        })?;
+        let mut shard = Shard::new(vec![Arc::clone(&lookup.view)]);
+        let mut queries = queries.into_iter().peekable();
+        for record in self.reader.read(Position(1), last)? {
+            let record = record?;
+            if record.entry.stream == Stream::Event && record.entry.source == source.name {
+                shard.apply(&DecodedEvent::decode(source, &record)?.as_event(source), |_| true);
+            }
+            while let Some((_, at, key, index)) = queries.next_if(|query| query.0 <= record.position) {
+                features[index] = shard.read(lookup.view.version(), &EntityKey::from_values(&key), at).values;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dataset(rows: &[Labelled], training: &Rows, holdout_rows: u64) -> Option<Dataset> {
+    let (first, last) = (rows.first()?, rows.last()?);
+    Some(Dataset {
+        content_hash: content_hash(training),
+        from_position: rows.iter().map(|row| row.asked).min().unwrap_or(first.asked),
+        to_position: last.known,
+        from_time: rows.iter().map(|row| row.asked_at).min().unwrap_or(first.asked_at),
+        to_time: rows.iter().map(|row| row.asked_at).max().unwrap_or(last.asked_at),
+        rows: rows.len() as u64,
+        holdout_rows,
+    })
+}
+
+/// The hash of rows, labels and order; of the bits of every number.
+fn content_hash(rows: &Rows) -> ContentHash {
+    let mut parts: Vec<Vec<u8>> = Vec::with_capacity(rows.labels.len());
+    for (row, label) in rows.inputs.iter().zip(&rows.labels) {
+        let mut part = label.to_bits().to_le_bytes().to_vec();
+        for value in row {
+            part.extend_from_slice(&bits(value));
+        }
+        parts.push(part);
+    }
+    ContentHash::of_parts(parts.iter().map(Vec::as_slice))
+}
+
+fn bits(value: &Value) -> Vec<u8> {
+    let (tag, bits) = match value {
+        Value::Null => (0, Vec::new()),
+        Value::Boolean(value) => (1, vec![u8::from(*value)]),
+        Value::Int64(value) => (2, value.to_le_bytes().to_vec()),
+        Value::Double(value) => (3, value.to_bits().to_le_bytes().to_vec()),
+        Value::String(value) => {
+            let length = (value.len() as u64).to_le_bytes();
+            (4, [length.as_slice(), value.as_bytes()].concat())
+        }
+        Value::Timestamp(value) => (5, value.micros().to_le_bytes().to_vec()),
+        Value::Duration(value) => (6, value.micros().to_le_bytes().to_vec()),
+    };
+    [vec![tag], bits].concat()
+}
+
+fn decode(record: &Record) -> Result<PredictionRecord, PipelineError> {
+    serde_json::from_slice(&record.entry.payload).map_err(|error| PipelineError::record(record.position, error))
+}
+
+/// What the label join needs of a prediction; who answered does not matter for training.
+fn joinable(id: Arc<str>, at: Timestamp, position: Position) -> Prediction {
+    let nobody: Arc<str> = "".into();
+    Prediction { id, at, model: Arc::clone(&nobody), version: nobody, value: 0.0, fallback: false, position }
+}
+
+/// A record of the feedback stream as the label join takes it.
+///
+/// # Errors
+/// When the payload is not one.
+pub fn feedback(record: &Record) -> Result<Feedback, PipelineError> {
+    let payload: FeedbackRecord = serde_json::from_slice(&record.entry.payload)
+        .map_err(|error| PipelineError::record(record.position, error))?;
+    let (at, position) = (record.entry.available_at, record.position);
+    Ok(Feedback { prediction_id: payload.prediction_id, value: payload.value, at, position })
+}

@@ -1,0 +1,119 @@
+//! Errors as RFC 9457 problem details.
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use perennial_types::Kind;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// What a client gets in place of an answer.
+#[derive(Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    type_uri: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: String,
+    /// Members beyond those of the standard, such as `faults` and `refused`.
+    #[serde(flatten)]
+    more: serde_json::Map<String, serde_json::Value>,
+}
+
+impl Problem {
+    /// Of a status, with a sentence about what happened and what would help.
+    pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self {
+            type_uri: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            detail: detail.into(),
+            more: serde_json::Map::new(),
+        }
+    }
+
+    /// The request is wrong (400).
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// The named thing does not exist (404).
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, detail)
+    }
+
+    /// Of an error's kind and message.
+    pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
+        let status = match kind {
+            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            tracing::error!(error = %error, "a request failed");
+        }
+        Self::new(status, error.to_string())
+    }
+
+    /// With a further member.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
+        let value = serde_json::to_value(value).unwrap_or_default();
+        self.more.insert(name.to_owned(), value);
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut response = (status, Json(&self)).into_response();
+        let problem = HeaderValue::from_static("application/problem+json");
+        response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// Query parameters; what does not fit is a problem that names the parameter.
+#[derive(Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
+        query.map(|query| Self(query.0)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+}
+
+/// Path parameters; what does not fit is a problem.
+#[derive(Debug)]
+pub struct Path<T>(pub T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+        path.map(|path| Self(path.0)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+    }
+}
+
+/// The answer to a path that no route has.
+pub async fn no_route(request: Request) -> Problem {
+    Problem::not_found(format!("no route {}; GET /openapi.json lists them all", request.uri().path()))
+}
+
+/// The answer to a method that a route does not have.
+pub async fn no_method(request: Request) -> Problem {
+    let detail = format!("{} does not take {}; see the Allow header", request.uri().path(), request.method());
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
+}

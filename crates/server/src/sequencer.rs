@@ -1,0 +1,105 @@
+//! Admission: which instant a request belongs to, and what must be done before it counts.
+
+use std::sync::Arc;
+
+use perennial_orchestrator::Orchestrator;
+use perennial_project::ClockKind;
+use perennial_types::{Clock, Timestamp};
+use tokio::sync::{Mutex, MutexGuard};
+
+use crate::problem::Problem;
+
+/// Gives every request its instant.
+///
+/// On the wall clock that is the present. On the event clock it is the request's `at`, which never decreases:
+/// before a request at T counts, everything due up to and including T has been done, and requests count in the
+/// order in which they were admitted.
+pub struct Sequencer {
+    orchestrator: Orchestrator,
+    clock: Arc<dyn Clock>,
+    /// The last admitted instant. Held from admission until the request's records are queued in the log.
+    last: Mutex<Option<Timestamp>>,
+}
+
+/// A request's instant. Under the event clock nothing else is admitted until it is dropped.
+pub struct Admitted<'a> {
+    at: Timestamp,
+    _turn: Option<MutexGuard<'a, Option<Timestamp>>>,
+}
+
+impl Admitted<'_> {
+    /// The request's instant.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+}
+
+impl Sequencer {
+    /// Of a service whose log ends at `last` (nothing for an empty log).
+    pub fn new(orchestrator: Orchestrator, clock: Arc<dyn Clock>, last: Option<Timestamp>) -> Self {
+        Self { orchestrator, clock, last: Mutex::new(last) }
+    }
+
+    /// Admit a request.
+    ///
+    /// # Errors
+    /// A problem when `at` is missing, not wanted, earlier than an admitted one, or when what is due before it
+    /// cannot be done.
+    pub async fn admit(&self, at: Option<Timestamp>) -> Result<Admitted<'_>, Problem> {
+        match (self.orchestrator.clock_kind(), at) {
+            (None, _) => Err(Problem::not_found(
+                "no project is applied yet; apply one with `perennial apply DIR` or PUT /v1/project",
+            )),
+            (Some(ClockKind::Wall), None) => Ok(Admitted { at: self.clock.now(), _turn: None }),
+            (Some(ClockKind::Wall), Some(_)) => Err(Problem::invalid(
+                "this project runs on the wall clock: leave out the query parameter `at`",
+            )),
+            (Some(ClockKind::Event), None) => Err(Problem::invalid(
+                "this project runs on the event clock: say when this happens, as ?at=2011-01-01T05:00:00Z",
+            )),
+            (Some(ClockKind::Event), Some(at)) => self.admit_event(at).await,
+        }
+    }
+
+    async fn admit_event(&self, at: Timestamp) -> Result<Admitted<'_>, Problem> {
+        let mut last = self.last.lock().await;
+        if let Some(last) = *last
+            && at < last
+        {
+            let detail = format!("`at` never decreases: {at} is before {last}, which was admitted already");
+            return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
+        }
+        self.orchestrator.advance_to(at).await.map_err(|error| Problem::of(error.kind(), &error))?;
+        *last = Some(at);
+        Ok(Admitted { at, _turn: Some(last) })
+    }
+
+    /// The instant of a change by hand (declarations, rollbacks): `at` may be left out on the event clock too,
+    /// and then is the last admitted instant.
+    ///
+    /// # Errors
+    /// As [`Sequencer::admit`].
+    pub async fn admit_change(&self, at: Option<Timestamp>, kind: ClockKind) -> Result<Admitted<'_>, Problem> {
+        match (kind, at) {
+            (ClockKind::Wall, None) => Ok(Admitted { at: self.clock.now(), _turn: None }),
+            (ClockKind::Event, None) => {
+                let turn = self.last.lock().await;
+                Ok(Admitted { at: turn.unwrap_or_default(), _turn: Some(turn) })
+            }
+            (ClockKind::Event, Some(at)) if self.orchestrator.clock_kind().is_some() => self.admit_event(at).await,
+            (ClockKind::Event, Some(at)) => {
+                let mut turn = self.last.lock().await;
+                *turn = Some(at);
+                Ok(Admitted { at, _turn: Some(turn) })
+            }
+            (ClockKind::Wall, Some(_)) => Err(Problem::invalid(
+                "this project runs on the wall clock: leave out the query parameter `at`",
+            )),
+        }
+    }
+
+    /// The last admitted instant.
+    pub async fn last(&self) -> Option<Timestamp> {
+        *self.last.lock().await
+    }
+}
