@@ -11,7 +11,7 @@ use perennial_policy::{
 use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
 use crate::endpoint::EndpointState;
-use crate::model::{ModelState, Version};
+use crate::model::Version;
 use crate::{
     ControlRecord, DataRange, Decided, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction,
     RunRequest, State, baseline,
@@ -41,12 +41,12 @@ pub enum Pace {
 const FIRST_FIT_AGAIN: f64 = 1.1;
 
 impl State {
-    /// The next thing to do at an instant, which is not before one that is done. Called until it says
-    /// [`Step::Done`], with what it asks for carried out in between: whatever is interrupted, the next call
-    /// goes on from there.
-    pub fn step(&self, at: Timestamp, pace: Pace) -> Step {
+    /// The next thing to do for an instant. Called until it says [`Step::Done`], with what it asks for carried
+    /// out in between: whatever is interrupted, the next call goes on from there. `now` is the present, which
+    /// under the event clock is the instant itself.
+    pub fn step(&self, at: Timestamp, now: Timestamp, pace: Pace) -> Step {
         let Some(goal) = &self.goal else { return Step::Done };
-        if let Some(judged) = self.judgement(at) {
+        if let Some(judged) = self.judgement(now) {
             return Step::Append(vec![ControlRecord::Judged(judged)]);
         }
         if self.done.is_some_and(|done| done >= at) {
@@ -159,7 +159,7 @@ impl State {
         let (state, endpoint) = (self.models.get(&model.name)?, self.endpoints.get(&model.endpoint)?);
         let current = state.current()?;
         let spec = &policy.spec;
-        let sight = Sight { goal, spec, model, state, current, endpoint, at };
+        let sight = Sight { goal, spec, model, current, endpoint, at };
         let signals = sight.signals();
         let memory = state.memory(&spec.name);
         let input = Evaluation {
@@ -208,7 +208,6 @@ struct Sight<'a> {
     goal: &'a Goal,
     spec: &'a PolicySpec,
     model: &'a ModelGoal,
-    state: &'a ModelState,
     current: &'a Version,
     endpoint: &'a EndpointState,
     at: Timestamp,

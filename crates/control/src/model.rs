@@ -113,6 +113,11 @@ impl ModelState {
         self.current != Some(number) && self.served.contains(&number)
     }
 
+    /// The number of the next version that is made.
+    pub fn next_number(&self) -> u64 {
+        self.versions.len() as u64 + 1
+    }
+
     /// The run in flight.
     pub fn in_flight(&self) -> Option<&InFlight> {
         self.run.as_ref()
@@ -160,20 +165,9 @@ impl ModelState {
         }
         run.outcome = Some(finished.outcome.clone());
         if let Outcome::Succeeded(trained) = &finished.outcome {
-            let version = Self::version_of(&run.request, trained, self.versions.len() as u64 + 1);
+            let version = version_of(&run.request, trained, self.versions.len() as u64 + 1);
             run.version = Some(version.id.clone());
             self.versions.push(version);
-        }
-    }
-
-    fn version_of(request: &RunRequest, trained: &Trained, number: u64) -> Version {
-        let (content_hash, artifact) = (trained.content_hash, trained.artifact);
-        Version {
-            id: VersionRef { number, content_hash, artifact, definition: request.definition },
-            data_end: trained.dataset.to_position,
-            data_end_at: trained.dataset.to_time,
-            promoted_at: None,
-            baselines: BTreeMap::new(),
         }
     }
 
@@ -230,5 +224,16 @@ impl ModelState {
     fn version_mut(&mut self, number: u64) -> Option<&mut Version> {
         let index = usize::try_from(number.checked_sub(1)?).ok()?;
         self.versions.get_mut(index)
+    }
+}
+
+fn version_of(request: &RunRequest, trained: &Trained, number: u64) -> Version {
+    let (content_hash, artifact) = (trained.content_hash, trained.artifact);
+    Version {
+        id: VersionRef { number, content_hash, artifact, definition: request.definition },
+        data_end: trained.dataset.to_position,
+        data_end_at: trained.dataset.to_time,
+        promoted_at: None,
+        baselines: BTreeMap::new(),
     }
 }

@@ -216,10 +216,18 @@ pub enum Outcome {
 /// What a run made and measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Trained {
+    /// The version's number within the model.
+    pub number: u64,
     /// Hash of state, inputs and parent.
     pub content_hash: ContentHash,
     /// Where its bytes are.
     pub artifact: ContentHash,
+    /// What the run did.
+    pub action: RunAction,
+    /// The version that was current when the run was asked for.
+    pub parent: Option<VersionRef>,
+    /// The definition it was trained under.
+    pub definition: ContentHash,
     /// The input list, pinned.
     pub inputs: Vec<Arc<str>>,
     /// What it was trained on.
@@ -237,6 +245,10 @@ pub struct Trained {
 pub struct Dataset {
     /// Hash of its rows, labels and order.
     pub content_hash: ContentHash,
+    /// The endpoint that its requests came to.
+    pub endpoint: Arc<str>,
+    /// The streams that it was read from.
+    pub streams: Vec<Arc<str>>,
     /// Position of the first request in it.
     pub from_position: Position,
     /// Position of the last training label: the data end. Labels after it are left for the next run.
@@ -279,6 +291,19 @@ pub struct Judged {
     pub reason: String,
     /// The version that was made.
     pub version: Option<VersionRef>,
+    /// Whether no version of the model served before.
+    pub first: bool,
+    /// Where the model answers.
+    pub place: Place,
+}
+
+/// Where a model answers, and how much.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// The endpoint.
+    pub endpoint: Arc<str>,
+    /// The model's share of the endpoint's requests, from 0 to 1.
+    pub share: f64,
 }
 
 /// What came of a run.
@@ -317,4 +342,6 @@ pub struct RolledBack {
     pub to: VersionRef,
     /// Why.
     pub reason: String,
+    /// Where the model answers.
+    pub place: Place,
 }

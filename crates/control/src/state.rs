@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::endpoint::EndpointState;
 use crate::model::ModelState;
-use crate::{Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RunRequest, RunVerdict, baseline};
+use crate::{
+    Applied, ControlError, ControlRecord, Goal, Judged, Place, RolledBack, RunRequest, RunVerdict, baseline,
+};
 
 /// What the loop knows. It changes by [`State::apply`] only, so that the log alone determines it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -239,7 +241,7 @@ impl State {
         &self.policies.0
     }
 
-    /// The record of a rollback by hand: to the version of this number, or to the one that served before.
+    /// A rollback by hand: to the version of this number, or to the one that served before.
     ///
     /// # Errors
     /// When there is no such model or version to go back to.
@@ -249,7 +251,7 @@ impl State {
         to: Option<u64>,
         reason: &str,
         at: Timestamp,
-    ) -> Result<ControlRecord, ControlError> {
+    ) -> Result<RolledBack, ControlError> {
         let state = self.models.get(model).ok_or_else(|| ControlError::UnknownModel {
             name: model.to_owned(),
             help: did_you_mean(model, self.models.keys().map(AsRef::as_ref)),
@@ -271,8 +273,11 @@ impl State {
             refuse(format!("has no version before {}: there is nothing to go back to", current.id.number))
         })?;
         let (from, to) = (current.id.clone(), target.id.clone());
-        let reason = reason.to_owned();
-        Ok(ControlRecord::RolledBack(RolledBack { model: model.into(), at, from, to, reason }))
+        let goal = self.goal.iter().flat_map(|goal| &goal.models);
+        let endpoint = goal.into_iter().find(|known| &*known.name == model).map(|known| Arc::clone(&known.endpoint));
+        let endpoint = endpoint.ok_or_else(|| refuse("is no longer declared".to_owned()))?;
+        let (reason, place) = (reason.to_owned(), self.place(model, &endpoint));
+        Ok(RolledBack { model: model.into(), at, from, to, reason, place })
     }
 
     /// The verdict on a run that has an outcome, if there is one to be judged.
@@ -284,8 +289,16 @@ impl State {
         let (verdict, reason) = crate::judge::verdict(run);
         let version = run.version.clone();
         debug_assert!(version.is_some() || verdict == RunVerdict::Failed, "only a failed run makes no version");
-        let run = Arc::clone(&run.request.id);
-        Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version })
+        let (run, place) = (Arc::clone(&run.request.id), self.place(name, &run.request.endpoint));
+        let first = self.models.get(name).is_none_or(|model| model.current().is_none());
+        Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version, first, place })
+    }
+
+    /// Where a model answers: with everything if it is the one that its endpoint begins with.
+    fn place(&self, model: &str, endpoint: &Arc<str>) -> Place {
+        let mut specs = self.goal.iter().flat_map(|goal| &goal.endpoints);
+        let answers = specs.any(|spec| spec.name == *endpoint && &*spec.initial == model);
+        Place { endpoint: Arc::clone(endpoint), share: if answers { 1.0 } else { 0.0 } }
     }
 }
 

@@ -41,15 +41,15 @@ pub fn train_in(run_dir: &Path) -> Result<(), TrainerError> {
 }
 
 fn training_rows(run_dir: &Path, spec: &RunSpec) -> Result<(Vec<Row>, Vec<f64>), TrainerError> {
-    let table = read_table(&run_dir.join(&spec.training_set)).map_err(TrainerError::machine)?;
+    let (schema, table, _) = read_table(&run_dir.join(&spec.training_set)).map_err(TrainerError::machine)?;
     let column = |name: &str| {
         let missing = || TrainerError::Data(format!("the training set has no column {name:?}"));
-        table.schema.index_of(name).ok_or_else(missing)
+        schema.index_of(name).ok_or_else(missing)
     };
     let inputs: Vec<usize> = spec.fit.inputs.iter().map(|name| column(name)).collect::<Result<_, _>>()?;
     let label = column(&spec.label)?;
-    let labels = table.rows.iter().map(|row| row[label].as_f64().unwrap_or(f64::NAN)).collect();
-    let rows = table.rows.iter().map(|row| inputs.iter().map(|index| row[*index].clone()).collect()).collect();
+    let labels = table.iter().map(|row| row[label].as_f64().unwrap_or(f64::NAN)).collect();
+    let rows = table.iter().map(|row| inputs.iter().map(|index| row[*index].clone()).collect()).collect();
     Ok((rows, labels))
 }
 

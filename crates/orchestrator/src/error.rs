@@ -3,6 +3,7 @@
 use perennial_control::ControlError;
 use perennial_log::LogError;
 use perennial_pipeline::PipelineError;
+use perennial_project::Fault;
 use perennial_store::StoreError;
 use perennial_types::Kind;
 
@@ -21,6 +22,12 @@ pub enum OrchestratorError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Declarations with faults.
+    #[error("{}", listed(.0))]
+    Faults(Vec<Fault>),
+    /// Declarations that cannot follow those that run.
+    #[error("{}", .0.join("; "))]
+    Refused(Vec<String>),
     /// A run failed for a cause of the machine, as often as it was repeated.
     #[error("run {run} failed {attempts} times for a cause of the machine, last: {reason}; the instant is not done")]
     Run {
@@ -54,10 +61,16 @@ impl OrchestratorError {
             Self::Pipeline(error) => error.kind(),
             Self::Log(error) => error.kind(),
             Self::Store(error) => error.kind(),
+            Self::Faults(_) => Kind::Invalid,
+            Self::Refused(_) => Kind::Conflict,
             Self::Run { .. } | Self::Lag { .. } => Kind::Unavailable,
             Self::Internal(_) => Kind::Internal,
         }
     }
+}
+
+fn listed(faults: &[Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 /// How a trainer failed.

@@ -75,7 +75,7 @@ impl Builder<'_> {
             labels: rows[from..to].iter().map(|row| row.label).collect(),
         };
         let (training, holdout) = (take(0, split), take(split, rows.len()));
-        let dataset = dataset(&rows[..split], &training, holdout.labels.len() as u64);
+        let dataset = self.dataset(&rows[..split], &training, holdout.labels.len() as u64);
         Ok(TrainingSet { training, holdout, dataset })
     }
 
@@ -210,19 +210,33 @@ impl Builder<'_> {
         }
         Ok(())
     }
-}
 
-fn dataset(rows: &[Labelled], training: &Rows, holdout_rows: u64) -> Option<Dataset> {
-    let (first, last) = (rows.first()?, rows.last()?);
-    Some(Dataset {
-        content_hash: content_hash(training),
-        from_position: rows.iter().map(|row| row.asked).min().unwrap_or(first.asked),
-        to_position: last.known,
-        from_time: rows.iter().map(|row| row.asked_at).min().unwrap_or(first.asked_at),
-        to_time: rows.iter().map(|row| row.asked_at).max().unwrap_or(last.asked_at),
-        rows: rows.len() as u64,
-        holdout_rows,
-    })
+    fn dataset(&self, rows: &[Labelled], training: &Rows, holdout_rows: u64) -> Option<Dataset> {
+        let (first, last) = (rows.first()?, rows.last()?);
+        Some(Dataset {
+            content_hash: content_hash(training),
+            endpoint: Arc::clone(&self.endpoint.name),
+            streams: self.streams(),
+            from_position: rows.iter().map(|row| row.asked).min().unwrap_or(first.asked),
+            to_position: last.known,
+            from_time: rows.iter().map(|row| row.asked_at).min().unwrap_or(first.asked_at),
+            to_time: rows.iter().map(|row| row.asked_at).max().unwrap_or(last.asked_at),
+            rows: rows.len() as u64,
+            holdout_rows,
+        })
+    }
+
+    /// The streams that rows are read from, by stream and source.
+    fn streams(&self) -> Vec<Arc<str>> {
+        let endpoint = [Stream::Prediction, Stream::Feedback]
+            .map(|stream| format!("{}.{}", stream.name(), self.endpoint.name).into());
+        let views = self.model.lookups.iter().map(|lookup| &lookup.view.spec().from);
+        let mut sources: Vec<Arc<str>> =
+            views.map(|source| format!("{}.{source}", Stream::Event.name()).into()).collect();
+        sources.sort();
+        sources.dedup();
+        endpoint.into_iter().chain(sources).collect()
+    }
 }
 
 /// The hash of rows, labels and order; of the bits of every number.

@@ -1,0 +1,260 @@
+//! Driving the loop: instants are fired, runs carried out, declarations applied.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use perennial_control::{Applied, ControlRecord, Pace, RolledBack, RunRequest, State, Step};
+use perennial_log::Durability;
+use perennial_pipeline::Pipeline;
+use perennial_project::{ClockKind, Plan, Project};
+use perennial_store::Store;
+use perennial_types::{Clock, Position, Timestamp};
+
+use crate::fold::ControlHandle;
+use crate::projector::{Projected, Projector};
+use crate::trainer::{self, TrainerOptions};
+use crate::OrchestratorError;
+
+/// Drives the loop of a service. Cheap to clone.
+#[derive(Clone)]
+pub struct Orchestrator {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    pipeline: Pipeline,
+    store: Store,
+    state: Arc<Mutex<State>>,
+    projected: Projected,
+    trainer: TrainerOptions,
+    clock: Arc<dyn Clock>,
+    /// Runs that are being carried out on the wall clock, by id.
+    at_work: Mutex<BTreeSet<Arc<str>>>,
+    /// One change of the control stream at a time on the wall clock.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Orchestrator {
+    /// Take over after an earlier life: its trainers are ended, its leases voided; lineage follows the log
+    /// from now on.
+    ///
+    /// # Errors
+    /// When the store is away.
+    pub async fn start(
+        pipeline: Pipeline,
+        store: Store,
+        control: &ControlHandle,
+        trainer: TrainerOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, OrchestratorError> {
+        trainer::end_survivors(&trainer.runs_dir);
+        store.void_all().await?;
+        let state = Arc::clone(&control.state);
+        let (projector, projected) = Projector::new(pipeline.clone(), store.clone(), control.notable.clone());
+        tokio::spawn(projector.run());
+        let (at_work, turn) = (Mutex::default(), tokio::sync::Mutex::default());
+        let inner = Inner { pipeline, store, state, projected, trainer, clock, at_work, turn };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What drives the project's time; nothing before a project is applied.
+    pub fn clock_kind(&self) -> Option<ClockKind> {
+        self.inner.pipeline.declared().goal().map(|goal| goal.project.clock)
+    }
+
+    /// The present instant of the project: on the event clock that of the last record.
+    pub fn now(&self) -> Timestamp {
+        match self.clock_kind() {
+            Some(ClockKind::Event) => self.inner.pipeline.last_available_at().unwrap_or_default(),
+            Some(ClockKind::Wall) | None => self.inner.clock.now(),
+        }
+    }
+
+    /// The loop's state.
+    pub fn state(&self) -> &Arc<Mutex<State>> {
+        &self.inner.state
+    }
+
+    /// The store.
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// The pipeline.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.inner.pipeline
+    }
+
+    pub(crate) fn trainer(&self) -> &TrainerOptions {
+        &self.inner.trainer
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    /// The last record that lineage holds.
+    pub fn projected(&self) -> Position {
+        self.inner.projected.position()
+    }
+
+    /// Wait until lineage holds everything that was applied so far.
+    ///
+    /// # Errors
+    /// When it does not come that far in time.
+    pub async fn caught_up(&self) -> Result<(), OrchestratorError> {
+        self.inner.projected.caught_up().await
+    }
+
+    /// Do everything that is due up to and including an instant of the event clock, its runs included.
+    ///
+    /// # Errors
+    /// When something of it cannot be done; the next call goes on from there.
+    pub async fn advance_to(&self, at: Timestamp) -> Result<(), OrchestratorError> {
+        self.inner.pipeline.settled().await?;
+        loop {
+            let Some(instant) = self.inner.state.lock().next_instant(at) else { return Ok(()) };
+            self.fire(instant).await?;
+        }
+    }
+
+    async fn fire(&self, at: Timestamp) -> Result<(), OrchestratorError> {
+        loop {
+            let step = self.inner.state.lock().step(at, at, Pace::Event);
+            match step {
+                Step::Append(records) => self.append(&records, at).await?,
+                Step::CarryOut(runs) => {
+                    for run in &runs {
+                        let outcome = self.carry_out(run).await?;
+                        let finished = Self::finished(run, outcome, at);
+                        self.append(&[ControlRecord::RunFinished(finished)], at).await?;
+                    }
+                }
+                Step::Done => return Ok(()),
+            }
+        }
+    }
+
+    async fn append(&self, records: &[ControlRecord], at: Timestamp) -> Result<(), OrchestratorError> {
+        // That nothing was to be done needs no sync of its own: it is found again, and any later record that
+        // is synced makes it safe too.
+        let quiet = records.iter().all(|record| matches!(record, ControlRecord::InstantDone { .. }));
+        let durability = if quiet { Durability::Written } else { Durability::Synced };
+        Ok(self.inner.pipeline.append_control(records, at, durability).await?)
+    }
+
+    /// What applying declarations would change.
+    ///
+    /// # Errors
+    /// With every fault of the declarations.
+    pub fn plan(&self, files: &[(String, String)]) -> Result<Plan, OrchestratorError> {
+        let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+        let declared = self.inner.pipeline.declared();
+        let running = declared.goal().map(|goal| &goal.project);
+        project.diff(running).map_err(OrchestratorError::Faults)
+    }
+
+    /// Make declarations the goal state. Declarations that run already change nothing.
+    ///
+    /// # Errors
+    /// With every fault of the declarations, or what cannot be changed.
+    pub async fn apply(&self, files: &[(String, String)], at: Timestamp) -> Result<Plan, OrchestratorError> {
+        let plan = self.plan(files)?;
+        let refusals = plan.refusals();
+        if !refusals.is_empty() {
+            return Err(OrchestratorError::Refused(refusals));
+        }
+        if plan.changes.is_empty() {
+            return Ok(plan);
+        }
+        let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+        let compiled = project.compile().map_err(OrchestratorError::Faults)?;
+        let declarations =
+            serde_json::to_value(&project).map_err(|error| OrchestratorError::Internal(error.to_string()))?;
+        let applied = Applied { at, hash: plan.to, goal: compiled.goal, declarations };
+        let _turn = self.inner.turn.lock().await;
+        self.append(&[ControlRecord::Applied(applied)], at).await?;
+        tracing::info!(project = %plan.project, hash = %plan.to.short(), "declarations applied");
+        Ok(plan)
+    }
+
+    /// Put an earlier version of a model back into service: the one of this number, or the last one before.
+    ///
+    /// # Errors
+    /// When there is no such model, or nothing to go back to.
+    pub async fn roll_back(
+        &self,
+        model: &str,
+        to: Option<u64>,
+        reason: &str,
+        at: Timestamp,
+    ) -> Result<RolledBack, OrchestratorError> {
+        let _turn = self.inner.turn.lock().await;
+        self.inner.pipeline.settled().await?;
+        let rolled_back = self.inner.state.lock().roll_back(model, to, reason, at)?;
+        self.append(&[ControlRecord::RolledBack(rolled_back.clone())], at).await?;
+        Ok(rolled_back)
+    }
+
+    /// Drive the loop by the wall clock for as long as the service lives; under the event clock, and before a
+    /// project is applied, it only watches.
+    pub async fn drive_wall(&self) {
+        let mut control = self.inner.pipeline.control();
+        loop {
+            if self.clock_kind() != Some(ClockKind::Wall) {
+                if control.changed().await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            if let Err(error) = self.wall_turn().await {
+                tracing::error!(%error, "the loop could not go on; trying again at the next tick");
+            }
+            let now = self.inner.clock.now();
+            let tick = self.inner.state.lock().goal().map(|goal| goal.tick);
+            let Some(tick) = tick else { continue };
+            let wait = (now.floor(tick) + tick).since(now).micros();
+            let wait = std::time::Duration::from_micros(u64::try_from(wait).unwrap_or(0));
+            // A change of the control stream (an outcome, new declarations) is looked at when it comes.
+            let _ = tokio::time::timeout(wait, control.changed()).await;
+        }
+    }
+
+    async fn wall_turn(&self) -> Result<(), OrchestratorError> {
+        let _turn = self.inner.turn.lock().await;
+        self.inner.pipeline.settled().await?;
+        let now = self.inner.clock.now();
+        let tick = self.inner.state.lock().goal().map(|goal| goal.tick);
+        let Some(tick) = tick else { return Ok(()) };
+        loop {
+            let step = self.inner.state.lock().step(now.floor(tick), now, Pace::Wall);
+            match step {
+                Step::Append(records) => self.append(&records, now).await?,
+                Step::CarryOut(_) | Step::Done => break,
+            }
+        }
+        let waiting = self.inner.state.lock().runs_to_carry_out();
+        for run in waiting {
+            if self.inner.at_work.lock().insert(Arc::clone(&run.id)) {
+                tokio::spawn(self.clone().work(run));
+            }
+        }
+        Ok(())
+    }
+
+    /// Carry out a run on the wall clock; what the machine prevents is tried again at a later turn.
+    async fn work(self, run: RunRequest) {
+        match self.carry_out(&run).await {
+            Ok(outcome) => {
+                let now = self.inner.clock.now();
+                let finished = Self::finished(&run, outcome, now);
+                if let Err(error) = self.append(&[ControlRecord::RunFinished(finished)], now).await {
+                    tracing::error!(run = %run.id, %error, "the outcome of a run could not be written");
+                }
+            }
+            Err(error) => tracing::error!(run = %run.id, %error, "a run was not carried out"),
+        }
+        self.inner.at_work.lock().remove(&run.id);
+    }
+}

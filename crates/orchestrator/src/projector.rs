@@ -1,0 +1,360 @@
+//! Lineage in Postgres: the control stream, written in its order, with the position in the same transaction.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use perennial_control::{
+    Applied, ControlRecord, Decided, Decision, DecisionVerdict, Judged, Outcome, RolledBack, RunAction,
+    RunFinished, RunVerdict, Trained,
+};
+use perennial_pipeline::{Pipeline, control_record};
+use perennial_store::{
+    Dataset, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project, Projection, Run, RunEnd, RunState,
+    Store, Verdict, Version,
+};
+use perennial_types::{Position, Stream};
+use tokio::sync::watch;
+
+use crate::OrchestratorError;
+
+/// Between two tries while the database is away.
+const RETRY: Duration = Duration::from_millis(500);
+/// How long a reader waits for lineage to catch up.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Follows the control stream into the store.
+pub(crate) struct Projector {
+    pipeline: Pipeline,
+    store: Store,
+    notable: watch::Receiver<Position>,
+    projected: watch::Sender<Position>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+/// How far lineage is.
+#[derive(Clone)]
+pub(crate) struct Projected {
+    projected: watch::Receiver<Position>,
+    notable: watch::Receiver<Position>,
+    trouble: Arc<Mutex<Option<String>>>,
+}
+
+impl Projected {
+    /// The last record that lineage holds.
+    pub(crate) fn position(&self) -> Position {
+        *self.projected.borrow()
+    }
+
+    /// Wait until lineage holds everything that was applied so far.
+    pub(crate) async fn caught_up(&self) -> Result<(), OrchestratorError> {
+        let wanted = *self.notable.borrow();
+        let mut projected = self.projected.clone();
+        let reached = tokio::time::timeout(PATIENCE, projected.wait_for(|position| *position >= wanted)).await;
+        if matches!(reached, Ok(Ok(_))) {
+            return Ok(());
+        }
+        let reason = self.trouble.lock().clone().unwrap_or_else(|| "it is still catching up".to_owned());
+        Err(OrchestratorError::Lag { projected: self.position().0, wanted: wanted.0, reason })
+    }
+}
+
+impl Projector {
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        store: Store,
+            notable: watch::Receiver<Position>,
+    ) -> (Self, Projected) {
+        let projected = watch::Sender::new(Position::START);
+        let trouble = Arc::default();
+        let handle = Projected {
+            projected: projected.subscribe(),
+            notable: notable.clone(),
+            trouble: Arc::clone(&trouble),
+        };
+        (Self { pipeline, store, notable, projected, trouble }, handle)
+    }
+
+    /// Follow until the control stream ends with the service.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let target = *self.notable.borrow_and_update();
+            match self.project(target).await {
+                Ok(()) => {
+                    *self.trouble.lock() = None;
+                    if self.notable.changed().await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    let text = error.to_string();
+                    let known = self.trouble.lock().replace(text.clone());
+                    if known.as_ref() != Some(&text) {
+                        tracing::warn!(error = text, "lineage cannot follow the log; trying on");
+                    }
+                    tokio::time::sleep(RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// Write everything up to and including `target` that is not written yet.
+    async fn project(&self, target: Position) -> Result<(), OrchestratorError> {
+        let mut projection = Projection::begin(&self.store).await?;
+        let from = projection.position();
+        if from < target {
+            let reader = self.pipeline.reader().clone();
+            let records = tokio::task::spawn_blocking(move || {
+                let mut control = Vec::new();
+                for record in reader.read(from.next(), target)? {
+                    let record = record?;
+                    if record.entry.stream == Stream::Control {
+                        control.push((record.position, control_record(&record)?));
+                    }
+                }
+                Ok::<_, OrchestratorError>(control)
+            });
+            let records =
+                records.await.map_err(|error| OrchestratorError::Internal(error.to_string()))??;
+            for (position, record) in &records {
+                self.write(&mut projection, *position, record).await?;
+            }
+            projection.commit(target).await?;
+        }
+        self.projected.send_replace(from.max(target));
+        Ok(())
+    }
+
+    async fn write(
+        &self,
+        projection: &mut Projection,
+        position: Position,
+        record: &ControlRecord,
+    ) -> Result<(), OrchestratorError> {
+        match record {
+            ControlRecord::Applied(applied) => write_applied(projection, position, applied).await,
+            ControlRecord::Decided(decided) => write_decided(projection, position, decided).await,
+            ControlRecord::RunFinished(finished) => self.write_finished(projection, position, finished).await,
+            ControlRecord::Judged(judged) => write_judged(projection, position, judged).await,
+            ControlRecord::RolledBack(back) => write_rollback(projection, position, back).await,
+            ControlRecord::InstantDone { .. } => Ok(()),
+        }
+    }
+
+    async fn write_finished(
+        &self,
+        projection: &mut Projection,
+        position: Position,
+        finished: &RunFinished,
+    ) -> Result<(), OrchestratorError> {
+        let end = RunEnd {
+            run: finished.run.to_string(),
+            at: finished.at,
+            position,
+            state: RunState::Failed,
+            metrics: None,
+            gates: None,
+            reason: None,
+            row_visits: Some(0),
+        };
+        match &finished.outcome {
+            Outcome::Failed { reason } => {
+                let end = RunEnd { reason: Some(reason.clone()), ..end };
+                projection.run_ended(&end).await?;
+            }
+            Outcome::Succeeded(trained) => {
+                projection.dataset(&dataset(finished, trained), position).await?;
+                let bytes = self.pipeline.blobs().size(&trained.artifact)?.unwrap_or(0);
+                projection.version(&version(finished, trained, position, bytes)).await?;
+                let end = RunEnd {
+                    state: RunState::Succeeded,
+                    metrics: Some(serde_json::json!(trained.metrics)),
+                    gates: Some(serde_json::json!(trained.gates)),
+                    row_visits: Some(trained.row_visits),
+                    ..end
+                };
+                projection.run_ended(&end).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn write_judged(
+    projection: &mut Projection,
+    position: Position,
+    judged: &Judged,
+) -> Result<(), OrchestratorError> {
+    let state = match judged.verdict {
+        RunVerdict::Promoted => RunState::Promoted,
+        RunVerdict::Refused => RunState::Refused,
+        RunVerdict::Failed => RunState::Failed,
+    };
+    let end = RunEnd {
+        run: judged.run.to_string(),
+        at: judged.at,
+        position,
+        state,
+        metrics: None,
+        gates: None,
+        reason: Some(judged.reason.clone()),
+        row_visits: None,
+    };
+    projection.run_ended(&end).await?;
+    if let (RunVerdict::Promoted, Some(version)) = (judged.verdict, &judged.version) {
+        let kind = if judged.first { DeploymentKind::Initial } else { DeploymentKind::Promotion };
+        let deployment = Deployment {
+            endpoint: judged.place.endpoint.to_string(),
+            model: judged.model.to_string(),
+            version: public_id(&judged.model, version.number),
+            share: judged.place.share,
+            at: judged.at,
+            position,
+            kind,
+            reason: judged.reason.clone(),
+            run: Some(judged.run.to_string()),
+        };
+        projection.deployed(&deployment).await?;
+    }
+    Ok(())
+}
+
+async fn write_rollback(
+    projection: &mut Projection,
+    position: Position,
+    back: &RolledBack,
+) -> Result<(), OrchestratorError> {
+    let deployment = Deployment {
+        endpoint: back.place.endpoint.to_string(),
+        model: back.model.to_string(),
+        version: public_id(&back.model, back.to.number),
+        share: back.place.share,
+        at: back.at,
+        position,
+        kind: DeploymentKind::Rollback,
+        reason: back.reason.clone(),
+        run: None,
+    };
+    Ok(projection.deployed(&deployment).await?)
+}
+
+fn public_id(model: &str, number: u64) -> String {
+    format!("{model}/{number}")
+}
+
+async fn write_applied(
+    projection: &mut Projection,
+    position: Position,
+    applied: &Applied,
+) -> Result<(), OrchestratorError> {
+    let project = Project {
+        hash: applied.hash,
+        name: applied.goal.project.to_string(),
+        at: applied.at,
+        position,
+        declarations: applied.declarations.clone(),
+    };
+    let models: Vec<DeclaredModel> = applied
+        .goal
+        .models
+        .iter()
+        .map(|model| DeclaredModel { name: model.name.to_string(), endpoint: model.endpoint.to_string() })
+        .collect();
+    Ok(projection.applied(&project, &models).await?)
+}
+
+async fn write_decided(
+    projection: &mut Projection,
+    position: Position,
+    decided: &Decided,
+) -> Result<(), OrchestratorError> {
+    for decision in &decided.decisions {
+        projection.decided(&stored_decision(decision, decided, position)).await?;
+        let Some(run) = &decision.run else { continue };
+        let stored = Run {
+            id: run.id.to_string(),
+            model: run.model.to_string(),
+            action: run.action.name().to_owned(),
+            policy: None,
+            policy_version: None,
+            trigger: None,
+            decision: decision.key.to_string(),
+            parent: run.parent.as_ref().map(|parent| public_id(&run.model, parent.number)),
+            requested_at: run.requested_at,
+            position,
+            inputs: serde_json::to_value(run).unwrap_or_default(),
+            state: RunState::Requested,
+            finished_at: None,
+            metrics: None,
+            gates: None,
+            reason: None,
+            row_visits: None,
+        };
+        projection.run_requested(&stored).await?;
+    }
+    Ok(())
+}
+
+fn stored_decision(decision: &Decision, decided: &Decided, position: Position) -> perennial_store::Decision {
+    perennial_store::Decision {
+        key: decision.key.to_string(),
+        at: decided.at,
+        until: None,
+        position,
+        policy: decision.policy.as_ref().map(ToString::to_string),
+        policy_version: decision.policy_version,
+        model: decision.model.to_string(),
+        verdict: match decision.verdict {
+            DecisionVerdict::Started => Verdict::Started,
+            DecisionVerdict::Held => Verdict::Held,
+            DecisionVerdict::Changed => Verdict::Changed,
+        },
+        trigger: decision.trigger.as_ref().map(ToString::to_string),
+        reason: decision.reason.clone(),
+        evaluations: decision.evaluations.clone(),
+        signals: decision.signals.clone(),
+        run: decision.run.as_ref().map(|run| run.id.to_string()),
+    }
+}
+
+fn dataset(finished: &RunFinished, trained: &Trained) -> Dataset {
+    let dataset = &trained.dataset;
+    Dataset {
+        id: dataset.content_hash,
+        model: finished.model.to_string(),
+        endpoint: dataset.endpoint.to_string(),
+        from_position: dataset.from_position,
+        to_position: dataset.to_position,
+        from_time: dataset.from_time,
+        to_time: dataset.to_time,
+        rows: dataset.rows,
+        holdout_rows: dataset.holdout_rows,
+        streams: dataset.streams.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn version(finished: &RunFinished, trained: &Trained, position: Position, bytes: u64) -> Version {
+    let parents = trained.parent.iter().map(|parent| Parent {
+        version: public_id(&finished.model, parent.number),
+        kind: match trained.action {
+            RunAction::FineTune => EdgeKind::FineTune,
+            RunAction::FirstFit | RunAction::Retrain => EdgeKind::Retrain,
+        },
+    });
+    Version {
+        id: public_id(&finished.model, trained.number),
+        model: finished.model.to_string(),
+        number: trained.number,
+        content_hash: trained.content_hash,
+        artifact: trained.artifact,
+        artifact_bytes: bytes,
+        run: finished.run.to_string(),
+        dataset: trained.dataset.content_hash,
+        definition: trained.definition,
+        inputs: trained.inputs.iter().map(ToString::to_string).collect(),
+        parents: parents.collect(),
+        created_at: finished.at,
+        position,
+        metrics: serde_json::json!(trained.metrics),
+    }
+}
