@@ -164,7 +164,7 @@ fn a_reader_of_another_process_sees_a_prefix_while_the_log_grows_and_rotates() {
 }
 
 #[test]
-fn a_missing_permission_is_named() {
+fn a_directory_that_cannot_be_made_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let Err(error) = open(&SystemFiles, LogOptions::new(file.path().join("log"))) else {
         panic!("a file is no directory");
