@@ -1,0 +1,361 @@
+//! Reading a positioned tree: every fault is noted and reading goes on.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use perennial_types::{TimeSpan, did_you_mean};
+
+use crate::fault::{Fault, Place, Places};
+use crate::tree::{Entry, Node, Tree};
+
+/// The faults found so far.
+pub(crate) type Faults = RefCell<Vec<Fault>>;
+
+/// A value that is being read, with the path that messages name.
+#[derive(Clone, Debug)]
+pub(crate) struct Item<'a> {
+    faults: &'a Faults,
+    node: &'a Node,
+    path: String,
+    /// Whether this is a whole declaration.
+    root: bool,
+}
+
+impl<'a> Item<'a> {
+    /// A whole declaration under its owner's name: `Model "bike"`.
+    pub(crate) fn root(node: &'a Node, owner: String, faults: &'a Faults) -> Self {
+        Self { faults, node, path: owner, root: true }
+    }
+
+    /// Note a fault of this value.
+    pub(crate) fn refuse(&self, message: impl Into<String>, help: &str) {
+        self.refuse_at(&self.node.at, message, help);
+    }
+
+    fn refuse_at(&self, place: &Place, message: impl Into<String>, help: &str) {
+        let fault = Fault::at(self.path.clone(), message).help(help);
+        let file = place.file.to_string();
+        self.faults.borrow_mut().push(Fault { file, line: place.line, column: place.column, ..fault });
+    }
+
+    fn wants(&self, what: &str) {
+        self.refuse(format!("expected {what}, found {}", self.node.describe()), "");
+    }
+
+    fn named(&self, entry: &'a Entry) -> Self {
+        let separator = if self.root { ": " } else { "." };
+        let path = format!("{}{separator}{}", self.path, entry.key);
+        Self { faults: self.faults, node: &entry.node, path, root: false }
+    }
+
+    fn nth(&self, i: usize, node: &'a Node) -> Self {
+        Self { faults: self.faults, node, path: format!("{}[{i}]", self.path), root: false }
+    }
+
+    /// Remember where this and everything below it stands. An entry of a map can be found by its name and by
+    /// its number, since a map of named things is kept as a list.
+    pub(crate) fn remember(&self, places: &mut Places) {
+        places.insert(self.path.clone(), self.node.at.clone());
+        match &self.node.tree {
+            Tree::List(nodes) => {
+                for (i, node) in nodes.iter().enumerate() {
+                    self.nth(i, node).remember(places);
+                }
+            }
+            Tree::Map(entries) => {
+                for (i, entry) in entries.iter().enumerate() {
+                    self.named(entry).remember(places);
+                    self.nth(i, &entry.node).remember(places);
+                }
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Int(_) | Tree::Float(_) | Tree::Text(_) => {}
+        }
+    }
+
+    /// A text that is not empty.
+    pub(crate) fn text(&self) -> Option<Arc<str>> {
+        match self.node.text() {
+            Some(text) if !text.trim().is_empty() => Some(text.into()),
+            Some(_) | None => {
+                self.wants("a text");
+                None
+            }
+        }
+    }
+
+    /// A name that can stand in a URL: letters, digits, `_` and `-`, a letter first.
+    pub(crate) fn name(&self) -> Option<Arc<str>> {
+        let text = self.text()?;
+        if is_name(&text, "_-") {
+            return Some(text);
+        }
+        self.refuse(format!("{text:?} is no name"), "use letters, digits, _ and -, a letter first");
+        None
+    }
+
+    /// A name that can stand in SQL: letters, digits and `_`, a letter first.
+    pub(crate) fn identifier(&self) -> Option<Arc<str>> {
+        let text = self.text()?;
+        self.check_identifier(&text).then_some(text)
+    }
+
+    fn check_identifier(&self, text: &str) -> bool {
+        let fits = is_name(text, "_");
+        if !fits {
+            let help = "use letters, digits and _, a letter first";
+            self.refuse(format!("{text:?} cannot be named in an expression"), help);
+        }
+        fits
+    }
+
+    /// A length of time above zero.
+    pub(crate) fn span(&self) -> Option<TimeSpan> {
+        let span = self.span_or_zero()?;
+        if span == TimeSpan::ZERO {
+            self.refuse("a duration above zero is wanted", "");
+            return None;
+        }
+        Some(span)
+    }
+
+    /// A length of time.
+    pub(crate) fn span_or_zero(&self) -> Option<TimeSpan> {
+        let Some(text) = self.node.text() else {
+            self.wants("a duration such as 90s, 10m, 24h or 7d");
+            return None;
+        };
+        match TimeSpan::parse(text) {
+            Ok(span) => Some(span),
+            Err(error) => {
+                self.refuse(error.to_string(), "");
+                None
+            }
+        }
+    }
+
+    /// A finite number.
+    pub(crate) fn number(&self) -> Option<f64> {
+        match &self.node.tree {
+            Tree::Int(value) => Some(*value as f64),
+            Tree::Float(value) if value.is_finite() => Some(*value),
+            Tree::Float(_) | Tree::Null | Tree::Bool(_) | Tree::Text(_) | Tree::List(_) | Tree::Map(_) => {
+                self.wants("a number");
+                None
+            }
+        }
+    }
+
+    /// A number within bounds, both included.
+    pub(crate) fn number_in(&self, least: f64, most: f64) -> Option<f64> {
+        let number = self.number()?;
+        if (least..=most).contains(&number) {
+            return Some(number);
+        }
+        let wanted =
+            if most < f64::MAX { format!("from {least} to {most}") } else { format!("of at least {least}") };
+        self.refuse(format!("{number} is out of range; a number {wanted} is wanted"), "");
+        None
+    }
+
+    /// A whole number of at least `least`.
+    pub(crate) fn whole(&self, least: u64) -> Option<u64> {
+        match &self.node.tree {
+            Tree::Int(value) if u64::try_from(*value).is_ok_and(|value| value >= least) => {
+                Some(*value as u64)
+            }
+            Tree::Int(_)
+            | Tree::Float(_)
+            | Tree::Null
+            | Tree::Bool(_)
+            | Tree::Text(_)
+            | Tree::List(_)
+            | Tree::Map(_) => {
+                self.wants(&format!("a whole number of at least {least}"));
+                None
+            }
+        }
+    }
+
+    /// One of the named choices; those of `later` are words of the language that do nothing yet.
+    pub(crate) fn one_of<T: Copy>(&self, choices: &[(&str, T)], later: &[&str]) -> Option<T> {
+        let text = self.text()?;
+        if let Some((_, value)) = choices.iter().find(|(name, _)| *name == &*text) {
+            return Some(*value);
+        }
+        if later.contains(&&*text) {
+            self.refuse(format!("{text:?} is not supported yet"), &one_of_these(choices));
+        } else {
+            let help = did_you_mean(&text, choices.iter().map(|(name, _)| *name));
+            self.refuse(format!("unknown value {text:?}"), &help);
+        }
+        None
+    }
+
+    /// The items of a list.
+    pub(crate) fn list(&self) -> Vec<Self> {
+        match &self.node.tree {
+            Tree::List(nodes) => nodes.iter().enumerate().map(|(i, node)| self.nth(i, node)).collect(),
+            Tree::Null | Tree::Bool(_) | Tree::Int(_) | Tree::Float(_) | Tree::Text(_) | Tree::Map(_) => {
+                self.wants("a list");
+                Vec::new()
+            }
+        }
+    }
+
+    /// Whether this is a list.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.node.tree, Tree::List(_))
+    }
+
+    /// Whether this is a map.
+    pub(crate) fn is_map(&self) -> bool {
+        matches!(self.node.tree, Tree::Map(_))
+    }
+
+    /// Whether this is a map with one of these keys.
+    pub(crate) fn has_any(&self, keys: &[&str]) -> bool {
+        keys.iter().any(|key| self.node.get(key).is_some())
+    }
+
+    /// The text, if it is one; anything else is no fault.
+    pub(crate) fn as_text(&self) -> Option<&'a str> {
+        self.node.text()
+    }
+
+    /// The entries of a map whose keys are names that expressions use.
+    pub(crate) fn named_items(&self) -> Vec<(Arc<str>, Self)> {
+        let mut items = Vec::new();
+        for entry in self.map_entries("a map of names") {
+            let item = self.named(entry);
+            if item.check_identifier(&entry.key) {
+                items.push((Arc::from(entry.key.as_str()), item));
+            }
+        }
+        items
+    }
+
+    /// The fields of a map.
+    pub(crate) fn fields(&self) -> Fields<'a> {
+        Fields { item: self.clone(), entries: self.map_entries("a map of fields"), known: Vec::new() }
+    }
+
+    /// The entries; a key that stands twice is refused and left out the second time.
+    fn map_entries(&self, wanted: &str) -> Vec<&'a Entry> {
+        if !self.is_map() {
+            self.wants(wanted);
+        }
+        let mut entries: Vec<&Entry> = Vec::new();
+        for entry in self.node.entries() {
+            match entries.iter().find(|other| other.key == entry.key) {
+                Some(first) => {
+                    let message = format!("{:?} stands twice, first in line {}", entry.key, first.at.line);
+                    self.refuse_at(&entry.at, message, "");
+                }
+                None => entries.push(entry),
+            }
+        }
+        entries
+    }
+}
+
+/// The fields of one map; what nobody asked for is unknown.
+pub(crate) struct Fields<'a> {
+    item: Item<'a>,
+    entries: Vec<&'a Entry>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    /// A field that may be left out. What is written as nothing counts as left out.
+    pub(crate) fn optional(&mut self, name: &'static str) -> Option<Item<'a>> {
+        self.known.push(name);
+        let entry = self.entries.iter().find(|entry| entry.key == name)?;
+        (!matches!(entry.node.tree, Tree::Null)).then(|| self.item.named(entry))
+    }
+
+    /// A field that must be there.
+    pub(crate) fn required(&mut self, name: &'static str) -> Option<Item<'a>> {
+        let item = self.optional(name);
+        if item.is_none() {
+            self.item.refuse(format!("field {name:?} is missing"), "");
+        }
+        item
+    }
+
+    /// Fields of the language that do nothing yet: they are refused, never ignored.
+    pub(crate) fn later(&mut self, names: &[&'static str]) {
+        for entry in &self.entries {
+            if names.contains(&entry.key.as_str()) {
+                self.item.named(entry).refuse_at(
+                    &entry.at,
+                    format!("{:?} is not supported yet", entry.key),
+                    "",
+                );
+            }
+        }
+        self.entries.retain(|entry| !names.contains(&entry.key.as_str()));
+    }
+
+    /// Note a fault of the whole map.
+    pub(crate) fn refuse(&self, message: impl Into<String>, help: &str) {
+        self.item.refuse(message, help);
+    }
+
+    /// Refuse what nobody asked for.
+    pub(crate) fn finish(self) {
+        for entry in &self.entries {
+            if !self.known.contains(&entry.key.as_str()) {
+                let help = did_you_mean(&entry.key, self.known.iter().copied());
+                self.item.refuse_at(&entry.at, format!("unknown field {:?}", entry.key), &help);
+            }
+        }
+    }
+}
+
+fn is_name(text: &str, besides: &str) -> bool {
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || besides.contains(letter);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.chars().all(fits)
+}
+
+fn one_of_these<T>(choices: &[(&str, T)]) -> String {
+    let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+    format!("known are {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults_of(text: &str, read: impl Fn(&Item<'_>)) -> Vec<String> {
+        let nodes = crate::tree::parse("a.yaml", text).unwrap();
+        let faults = Faults::default();
+        read(&Item::root(&nodes[0], "Model \"m\"".into(), &faults));
+        faults.into_inner().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_by_naming_the_nearest_one() {
+        let faults = faults_of("nmae: x\nuntil: y\nsize: -3\n", |item| {
+            let mut fields = item.fields();
+            fields.later(&["until"]);
+            assert!(fields.required("name").is_none());
+            assert!(fields.optional("size").unwrap().whole(1).is_none());
+            fields.finish();
+        });
+        assert_eq!(
+            faults,
+            [
+                "a.yaml:2:1: Model \"m\": until: \"until\" is not supported yet",
+                "a.yaml:1:1: Model \"m\": field \"name\" is missing",
+                "a.yaml:3:7: Model \"m\": size: expected a whole number of at least 1, found -3",
+                "a.yaml:1:1: Model \"m\": unknown field \"nmae\"; did you mean \"name\"?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_key_that_stands_twice_is_refused() {
+        let faults = faults_of("a: 1\nb: 2\na: 3\n", |item| drop(item.named_items()));
+        assert_eq!(faults, ["a.yaml:3:1: Model \"m\": \"a\" stands twice, first in line 1"]);
+    }
+}

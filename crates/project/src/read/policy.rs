@@ -1,0 +1,244 @@
+//! Reads a Policy.
+
+use perennial_policy::{
+    Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
+    RetrainSpec, SignalKind, SignalSpec, TriggerSpec,
+};
+use perennial_types::TimeSpan;
+
+use super::{model, open};
+use crate::fields::{Fields, Item};
+
+/// Signals are NULL below this many rows unless said.
+const DEFAULT_MIN_ROWS: u64 = 100;
+
+/// Read a policy. Guards, actions and gates that cannot be read leave the rest to be checked; without a
+/// signal or a trigger its conditions would be called wrong for no fault of theirs.
+pub(super) fn read(item: &Item<'_>) -> Option<PolicySpec> {
+    let (mut fields, name) = open(item, Item::name);
+    fields.later(&["use", "rollback"]);
+    let models = fields.required("models").map(|item| item.list()).unwrap_or_default();
+    let models = models.iter().filter_map(Item::name).collect();
+    let signals = fields.optional("signals").map(|item| item.named_items()).unwrap_or_default();
+    let signals: Vec<Option<SignalSpec>> =
+        signals.into_iter().map(|(name, item)| signal(&item).map(|kind| SignalSpec { name, kind })).collect();
+    let triggers = fields.required("triggers").map(|item| item.list());
+    let triggers: Option<Vec<Option<TriggerSpec>>> =
+        triggers.map(|items| items.iter().map(trigger).collect());
+    if let Some(item) = fields.optional("on_unknown") {
+        item.one_of(&[("hold", ())], &[]);
+    }
+    let guards = fields.optional("guards").map(|item| guards(&item)).unwrap_or_default();
+    let actions = fields.optional("actions").map(|item| actions(&item)).unwrap_or_default();
+    let gates = fields.optional("gates").map(|item| item.list()).unwrap_or_default();
+    let gates = gates.iter().filter_map(gate).collect();
+    if let Some(item) = fields.optional("rollout") {
+        rollout(&item);
+    }
+    fields.finish();
+    Some(PolicySpec {
+        name: name?,
+        models,
+        signals: signals.into_iter().collect::<Option<_>>()?,
+        triggers: triggers?.into_iter().collect::<Option<_>>()?,
+        on_unknown: OnUnknown::Hold,
+        guards,
+        actions,
+        gates,
+    })
+}
+
+fn signal(item: &Item<'_>) -> Option<SignalKind> {
+    let mut fields = item.fields();
+    let later = ["drift", "detector", "cost", "freshness", "skew", "quality"];
+    if item.has_any(&later) {
+        // The other fields belong to a kind of signal that is not read.
+        fields.later(&later);
+        return None;
+    }
+    let performance = fields.optional("performance");
+    let staleness = fields.optional("staleness");
+    let labels = fields.optional("labels");
+    let kind = match (performance, staleness, labels) {
+        (Some(metric), None, None) => performance_signal(&metric, &mut fields),
+        (None, Some(of), None) => {
+            of.one_of(&[("training_end", SignalKindName::Staleness)], &[]).map(Into::into)
+        }
+        (None, None, Some(of)) => {
+            of.one_of(&[("since_training", SignalKindName::Labels)], &[]).map(Into::into)
+        }
+        _ => {
+            fields.refuse("a signal is one of performance, staleness and labels", "");
+            None
+        }
+    };
+    fields.finish();
+    kind
+}
+
+/// The kinds of signals without settings.
+#[derive(Clone, Copy)]
+enum SignalKindName {
+    Staleness,
+    Labels,
+}
+
+impl From<SignalKindName> for SignalKind {
+    fn from(name: SignalKindName) -> Self {
+        match name {
+            SignalKindName::Staleness => Self::Staleness,
+            SignalKindName::Labels => Self::Labels,
+        }
+    }
+}
+
+fn performance_signal(metric: &Item<'_>, fields: &mut Fields<'_>) -> Option<SignalKind> {
+    let metric = metric.text();
+    let window = fields.required("window").and_then(|item| item.span());
+    let min_rows = fields.optional("min_rows").map_or(Some(DEFAULT_MIN_ROWS), |item| item.whole(1));
+    let baseline = fields
+        .optional("baseline")
+        .map_or(Some(()), |item| item.one_of(&[("at_promotion", ())], &["fixed", "parent"]));
+    baseline?;
+    Some(SignalKind::Performance { metric: metric?, window: window?, min_rows: min_rows? })
+}
+
+fn trigger(item: &Item<'_>) -> Option<TriggerSpec> {
+    let mut fields = item.fields();
+    let name = fields.required("name").and_then(|item| item.identifier());
+    let when = fields.optional("when").and_then(|item| item.text());
+    let hold = fields.optional("for").and_then(|item| item.span());
+    let schedule = fields.optional("schedule").and_then(|item| item.text());
+    let actions = [("fine_tune", Action::FineTune), ("retrain", Action::Retrain)];
+    let action = fields.required("action").and_then(|item| item.one_of(&actions, &["adapt"]));
+    fields.finish();
+    Some(TriggerSpec { name: name?, when, hold, schedule, action: action? })
+}
+
+fn guards(item: &Item<'_>) -> GuardSpec {
+    let mut fields = item.fields();
+    fields.later(&["approval", "data_quality", "deadline"]);
+    let cooldown = fields.optional("cooldown").and_then(|item| cooldown(&item)).unwrap_or_default();
+    let at_most = fields.optional("at_most").and_then(|item| quota(&item, "5 per week", false));
+    let budget_rows = fields.optional("budget").and_then(|item| quota(&item, "20000 rows per week", true));
+    fields.finish();
+    GuardSpec { cooldown, at_most, budget_rows }
+}
+
+fn cooldown(item: &Item<'_>) -> Option<CooldownSpec> {
+    if item.as_text().is_some() {
+        return item.span_or_zero().map(|span| CooldownSpec { success: span, failure: span });
+    }
+    let mut fields = item.fields();
+    let mut rest = |name| fields.optional(name).map_or(Some(TimeSpan::ZERO), |item| item.span_or_zero());
+    let (success, failure) = (rest("success"), rest("failure"));
+    fields.finish();
+    Some(CooldownSpec { success: success?, failure: failure? })
+}
+
+/// `5 per week`, `20000 rows per 30d`: a positive amount in a stretch of time.
+fn quota(item: &Item<'_>, example: &str, rows: bool) -> Option<Quota> {
+    let text = item.text()?;
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let (amount, per) = match (words.as_slice(), rows) {
+        ([amount, "rows", "per", per], true) | ([amount, "per", per], false) => (*amount, *per),
+        _ => {
+            item.refuse(format!("{text:?} is no amount per time"), &format!("write it as {example}"));
+            return None;
+        }
+    };
+    let per = match per {
+        "hour" => Ok(TimeSpan::from_hours(1)),
+        "day" => Ok(TimeSpan::from_days(1)),
+        "week" => Ok(TimeSpan::from_days(7)),
+        other => TimeSpan::parse(other),
+    };
+    match (amount.parse(), per) {
+        (Ok(amount), Ok(per)) if amount > 0 && per > TimeSpan::ZERO => Some(Quota { amount, per }),
+        _ => {
+            let help = format!("write it as {example}; after per stands hour, day, week or a duration");
+            item.refuse(format!("{text:?} is no amount per time"), &help);
+            None
+        }
+    }
+}
+
+fn actions(item: &Item<'_>) -> ActionsSpec {
+    let mut fields = item.fields();
+    fields.later(&["adapt"]);
+    let fine_tune = fields.optional("fine_tune").and_then(|item| fine_tune(&item)).unwrap_or_default();
+    let retrain = fields.optional("retrain").and_then(|item| retrain(&item)).unwrap_or_default();
+    fields.finish();
+    ActionsSpec { fine_tune, retrain }
+}
+
+fn fine_tune(item: &Item<'_>) -> Option<FineTuneSpec> {
+    let mut fields = item.fields();
+    let default = FineTuneSpec::default();
+    if let Some(item) = fields.optional("data") {
+        item.one_of(&[("since_training", ())], &[])?;
+    }
+    let replay_rows = fields.optional("replay").map_or(Some(default.replay_rows), |item| {
+        let mut fields = item.fields();
+        let rows = fields.required("rows").and_then(|item| item.whole(0));
+        fields.finish();
+        rows
+    });
+    let epochs = fields.optional("epochs").map_or(Some(default.epochs), |item| model::epochs(&item));
+    fields.finish();
+    Some(FineTuneSpec { replay_rows: replay_rows?, epochs: epochs? })
+}
+
+fn retrain(item: &Item<'_>) -> Option<RetrainSpec> {
+    let mut fields = item.fields();
+    let data = fields.optional("data").map_or(Some(None), |item| item.span().map(Some));
+    fields.finish();
+    Some(RetrainSpec { data: data? })
+}
+
+fn gate(item: &Item<'_>) -> Option<GateSpec> {
+    let mut fields = item.fields();
+    fields.later(&["better", "slices", "golden"]);
+    let metric = fields.required("not_worse").and_then(|item| item.text());
+    let margin = fields.optional("margin").map_or(Some(0.0), |item| item.number_in(0.0, 10.0));
+    let confidence = fields.optional("confidence").map_or(Some(0.95), |item| item.number_in(0.5, 0.9999));
+    let holdout_rows = fields.required("holdout").and_then(|item| rows(&item));
+    fields.finish();
+    Some(GateSpec::NotWorse {
+        metric: metric?,
+        margin: margin?,
+        confidence: confidence?,
+        holdout_rows: holdout_rows?,
+    })
+}
+
+/// `48 rows`, at least one.
+fn rows(item: &Item<'_>) -> Option<u64> {
+    let text = item.text()?;
+    match text.strip_suffix("rows").map(|number| number.trim().parse()) {
+        Some(Ok(number)) if number > 0 => Some(number),
+        _ => {
+            item.refuse(format!("{text:?} is no number of rows"), "write it as 48 rows");
+            None
+        }
+    }
+}
+
+/// Today a candidate that passed its gates takes all of its model's traffic.
+fn rollout(item: &Item<'_>) {
+    let stages = item.list();
+    for stage in &stages {
+        if stage.is_map() {
+            let mut fields = stage.fields();
+            fields.later(&["shadow", "ab", "bandit"]);
+            if !stage.has_any(&["shadow", "ab", "bandit"]) {
+                fields.finish();
+            }
+        } else {
+            let _ = stage.one_of(&[("promote", ())], &["shadow", "ab", "bandit"]);
+        }
+    }
+    if item.is_list() && stages.len() != 1 {
+        item.refuse("a rollout of other than the one stage [promote] is not supported yet", "");
+    }
+}

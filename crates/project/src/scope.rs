@@ -1,0 +1,83 @@
+//! What cross-checks know and note.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use perennial_expr::ExprError;
+use perennial_types::{SourceSpec, did_you_mean};
+
+use crate::fault::Fault;
+use crate::spec::{ModelSpec, Project};
+
+/// A project under check.
+pub(crate) struct Scope<'a> {
+    pub(crate) project: &'a Project,
+    /// Kind and name of declarations with a fault of their own: naming them is no further fault.
+    unreadable: &'a [(&'static str, String)],
+    faults: RefCell<Vec<Fault>>,
+}
+
+impl<'a> Scope<'a> {
+    pub(crate) fn new(project: &'a Project, unreadable: &'a [(&'static str, String)]) -> Self {
+        Self { project, unreadable, faults: RefCell::default() }
+    }
+
+    /// Note a fault of the field at `path`; `help` as `did_you_mean` writes it.
+    pub(crate) fn refuse(&self, path: impl Into<String>, message: impl Into<String>, help: &str) {
+        self.faults.borrow_mut().push(Fault::at(path, message).help(help));
+    }
+
+    /// Note a fault that a core told in one text.
+    pub(crate) fn refuse_as_told(&self, path: impl Into<String>, text: &str) {
+        self.faults.borrow_mut().push(Fault::told(path, text));
+    }
+
+    /// Note a fault of an expression.
+    pub(crate) fn refuse_expression(&self, path: impl Into<String>, error: &ExprError) {
+        self.faults.borrow_mut().push(Fault::of_expression(path, error));
+    }
+
+    pub(crate) fn into_faults(self) -> Vec<Fault> {
+        self.faults.into_inner()
+    }
+
+    /// Whether a declaration is there but could not be read.
+    pub(crate) fn unreadable(&self, kind: &str, name: &str) -> bool {
+        self.unreadable.iter().any(|(other, other_name)| *other == kind && other_name == name)
+    }
+
+    /// Whether any declaration of a kind could not be read.
+    pub(crate) fn any_unreadable(&self, kind: &str) -> bool {
+        self.unreadable.iter().any(|(other, _)| *other == kind)
+    }
+
+    /// The source that the field at `path` names; a fault is noted if there is none.
+    pub(crate) fn source(&self, name: &str, path: &str) -> Option<&'a SourceSpec> {
+        let sources = &self.project.sources;
+        let found = sources.iter().find(|source| &*source.name == name);
+        self.note_missing(found.is_none(), "Source", name, path, sources.iter().map(|source| &source.name));
+        found
+    }
+
+    /// The model that the field at `path` names; a fault is noted if there is none.
+    pub(crate) fn model(&self, name: &str, path: &str) -> Option<&'a ModelSpec> {
+        let models = &self.project.models;
+        let found = models.iter().find(|model| &*model.name == name);
+        self.note_missing(found.is_none(), "Model", name, path, models.iter().map(|model| &model.name));
+        found
+    }
+
+    fn note_missing<'n>(
+        &self,
+        missing: bool,
+        kind: &str,
+        name: &str,
+        path: &str,
+        known: impl Iterator<Item = &'n Arc<str>>,
+    ) {
+        if missing && !self.unreadable(kind, name) {
+            let help = did_you_mean(name, known.map(|known| &**known));
+            self.refuse(path, format!("no {} {name:?} is declared", kind.to_lowercase()), &help);
+        }
+    }
+}

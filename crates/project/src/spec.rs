@@ -1,0 +1,98 @@
+//! What a project declares, as it is stored.
+
+use std::sync::Arc;
+
+use perennial_evaluate::EndpointSpec;
+use perennial_features::{NamedExpr, ViewSpec};
+use perennial_learn::{LearnerSpec, OutputSpec, Task, TransformFn};
+use perennial_policy::PolicySpec;
+use perennial_types::{ContentHash, Schema, SourceSpec, TimeSpan};
+use serde::{Deserialize, Serialize};
+
+/// The declarations of a project. Each list is sorted by name, so that the order of files and documents says
+/// nothing; what is declared in an order (columns of a schema, triggers of a policy) keeps it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Project {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What drives its time.
+    pub clock: ClockKind,
+    /// How often policies are looked at.
+    pub tick: TimeSpan,
+    /// The streams of events.
+    pub sources: Vec<SourceSpec>,
+    /// The feature views.
+    pub views: Vec<ViewSpec>,
+    /// The models.
+    pub models: Vec<ModelSpec>,
+    /// The endpoints.
+    pub endpoints: Vec<EndpointSpec>,
+    /// The policies.
+    pub policies: Vec<PolicySpec>,
+}
+
+/// What drives a project's time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClockKind {
+    /// The wall clock.
+    #[default]
+    Wall,
+    /// The `at` of requests: a play of history.
+    Event,
+}
+
+/// What is trained: inputs, transformations, learner.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The model from which the fields that were not given are copied; patterns may then match nothing.
+    pub like: Option<Arc<str>>,
+    /// What is predicted.
+    pub task: Task,
+    /// The columns of a request.
+    pub request: Schema,
+    /// Pure expressions over the request, features and earlier ones of this list.
+    pub on_demand: Vec<NamedExpr>,
+    /// Names of view features, as declared: `*` stands for any text.
+    pub features: Vec<Arc<str>>,
+    /// The transformations, as declared: names of inputs or patterns.
+    pub transforms: Vec<DeclaredTransform>,
+    /// The learner.
+    pub learner: LearnerSpec,
+    /// Bounds of the answer.
+    pub output: OutputSpec,
+    /// When the first version is fitted: SQL over `labels.rows` and `labels.rate`.
+    pub first_version: Arc<str>,
+}
+
+/// A transformation before its patterns are expanded.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DeclaredTransform {
+    /// Names of inputs or patterns.
+    pub of: Vec<Arc<str>>,
+    /// What is done to each of them.
+    pub function: TransformFn,
+}
+
+impl Project {
+    /// The hash of the canonical JSON: the same for the same declarations, whatever the order of files and
+    /// fields and whatever the comments say.
+    pub fn hash(&self) -> ContentHash {
+        hash_of(self)
+    }
+}
+
+/// The hash of the JSON of a declaration: fields in the order of their structure.
+pub(crate) fn hash_of(declaration: &impl Serialize) -> ContentHash {
+    ContentHash::of(json_of(declaration).to_string().as_bytes())
+}
+
+/// A declaration as JSON. Declarations are structures with text keys, whose writing cannot fail.
+pub(crate) fn json_of(declaration: &impl Serialize) -> serde_json::Value {
+    match serde_json::to_value(declaration) {
+        Ok(json) => json,
+        Err(error) => unreachable!("a declaration has text keys only and is always JSON: {error}"),
+    }
+}

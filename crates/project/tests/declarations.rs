@@ -1,0 +1,258 @@
+//! Whole projects: what is understood, what is refused and how.
+#![expect(clippy::panic, reason = "a fixture that cannot be read is a failed test")]
+
+use std::path::Path;
+
+use perennial_features::Op;
+use perennial_learn::{LearnerSpec, TransformFn};
+use perennial_project::{ClockKind, Effect, Fault, Origin, Project};
+use perennial_types::TimeSpan;
+
+const BIKE: &str = include_str!("fixtures/bike.yaml");
+const SMALLEST: &str = include_str!("fixtures/smallest.yaml");
+
+fn parse(text: &str) -> Result<Project, Vec<Fault>> {
+    Project::parse(&[("bike.yaml".to_owned(), text.to_owned())])
+}
+
+fn project(text: &str) -> Project {
+    parse(text).unwrap_or_else(|faults| panic!("{}", written(&faults)))
+}
+
+fn written(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+/// The faults of the bike project after one replacement.
+fn faults_with(from: &str, to: &str) -> String {
+    assert!(BIKE.contains(from), "the fixture has no {from:?}");
+    match parse(&BIKE.replace(from, to)) {
+        Ok(_) => String::new(),
+        Err(faults) => written(&faults),
+    }
+}
+
+#[test]
+fn the_example_of_the_language_is_understood() {
+    let project = project(BIKE);
+    assert_eq!((&*project.name, project.clock), ("bike-demand", ClockKind::Event));
+    let aggregates = &project.views[0].aggregates;
+    assert_eq!(aggregates[0].ops, [Op::Avg, Op::Max]);
+    assert!(aggregates[0].op_in_name && !aggregates[1].op_in_name);
+    let windowed = &project.models[1];
+    assert!(matches!(&windowed.learner, LearnerSpec::Linear(sgd) if sgd.l2 == 1e-5 && sgd.epochs == 5));
+    assert!(matches!(windowed.transforms[0].function, TransformFn::Standardize { clip: 5.0, .. }));
+    let guards = &project.policies[0].guards;
+    assert_eq!(guards.budget_rows.unwrap().amount, 20_000);
+    assert_eq!(guards.at_most.unwrap().per, TimeSpan::from_days(7));
+}
+
+#[test]
+fn inputs_are_pinned_in_order_with_where_they_come_from() {
+    let compiled = project(BIKE).compile().unwrap();
+    let model = compiled.model("bike-windowed").unwrap();
+    let inputs: Vec<&str> = model.fit.inputs.iter().map(|name| &**name).collect();
+    let expected = [
+        "temp",
+        "atemp",
+        "hum",
+        "windspeed",
+        "weathersit",
+        "slot",
+        "feels_gap",
+        "slot_demand.rides_avg_7d",
+        "slot_demand.rides_avg_30d",
+        "slot_demand.rides_max_7d",
+        "slot_demand.rides_max_30d",
+        "slot_demand.busy_30d",
+        "slot_demand.trend",
+    ];
+    let mut sorted = (inputs.clone(), expected.to_vec());
+    sorted.0.sort_unstable();
+    sorted.1.sort_unstable();
+    assert_eq!(sorted.0, sorted.1);
+    assert_eq!(inputs[..7], expected[..7], "request, then on-demand, then features");
+    assert_eq!(model.inputs[5].origin, Origin::OnDemand);
+    assert_eq!(model.inputs[7].origin, Origin::View("slot_demand".into()));
+    for input in &model.inputs {
+        assert_eq!(model.row.columns()[input.column].name, input.name);
+    }
+    let [lookup] = model.lookups.as_slice() else { panic!("one view is looked up") };
+    assert_eq!(&*model.row.columns()[lookup.key[0]].name, "slot");
+    assert!(model.before.len() == 2 && model.after.is_empty());
+}
+
+#[test]
+fn a_model_like_another_copies_what_it_does_not_give() {
+    let compiled = project(BIKE).compile().unwrap();
+    let (raw, windowed) = (compiled.model("bike-raw").unwrap(), compiled.model("bike-windowed").unwrap());
+    assert_eq!(raw.spec.request, windowed.spec.request);
+    assert!(raw.lookups.is_empty());
+    assert_eq!(raw.fit.inputs[..], windowed.fit.inputs[..7]);
+    assert_ne!(raw.definition, windowed.definition);
+}
+
+#[test]
+fn an_on_demand_expression_may_read_features_but_is_then_no_key() {
+    let text = BIKE.replace("  feels_gap:", "  above: \"temp - slot_demand.rides_avg_7d\"\n  feels_gap:");
+    let text = text.replace(
+        "features: []\n",
+        "features: []\non_demand: {slot: \"hr + 24 * workingday\", feels_gap: \"atemp - temp\"}\n",
+    );
+    let compiled = project(&text).compile().unwrap();
+    let model = compiled.model("bike-windowed").unwrap();
+    assert_eq!(model.after.len(), 1);
+    let names: Vec<&str> = model.row.names().collect();
+    assert_eq!(names.last(), Some(&"above"), "it stands after what it reads");
+}
+
+#[test]
+fn the_smallest_project_has_forty_lines_and_its_policy_ten() {
+    assert!(SMALLEST.lines().count() <= 40);
+    assert!(SMALLEST.rsplit("---").next().unwrap().lines().count() <= 10);
+    let project = project(SMALLEST);
+    assert_eq!((project.clock, project.tick), (ClockKind::Wall, TimeSpan::from_hours(1)));
+    assert_eq!(&*project.compile().unwrap().goal.models[0].endpoint, "fare");
+}
+
+#[test]
+fn ready_made_policies_are_valid() {
+    for text in
+        [include_str!("../../../policies/scheduled.yaml"), include_str!("../../../policies/performance.yaml")]
+    {
+        let policy = text.replace("my-model", "fare");
+        let with_policy = format!("{}---\n{policy}", SMALLEST.rsplit_once("---").unwrap().0);
+        assert_eq!(project(&with_policy).policies.len(), 1);
+    }
+}
+
+#[test]
+fn the_runnable_example_is_valid() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/bike-demand/project");
+    let entries = directory.read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.map(|path| (path.display().to_string(), std::fs::read_to_string(&path).unwrap()));
+    let example =
+        Project::parse(&files.collect::<Vec<_>>()).unwrap_or_else(|faults| panic!("{}", written(&faults)));
+    assert_eq!(&*example.name, "bike-demand");
+}
+
+#[test]
+fn every_mistake_is_found_at_once() {
+    let files = [("mistakes.yaml".to_owned(), include_str!("fixtures/mistakes.yaml").to_owned())];
+    assert_eq!(written(&Project::parse(&files).unwrap_err()), include_str!("fixtures/mistakes.txt"));
+}
+
+#[test]
+fn what_does_nothing_yet_is_refused_and_never_ignored() {
+    let files = [("later.yaml".to_owned(), include_str!("fixtures/later.yaml").to_owned())];
+    assert_eq!(written(&Project::parse(&files).unwrap_err()), include_str!("fixtures/later.txt"));
+}
+
+#[test]
+fn the_hash_does_not_see_files_comments_or_the_order_of_fields() {
+    let whole = project(BIKE);
+    let mut files: Vec<(String, String)> = Vec::new();
+    for (i, document) in BIKE.split("---\n").enumerate() {
+        files.push((format!("{}.yaml", 9 - i), format!("# a comment\n{document}")));
+    }
+    files.reverse();
+    let split = Project::parse(&files).unwrap();
+    assert_eq!(split, whole);
+    assert_eq!(split.hash(), whole.hash());
+    let moved = project(
+        &BIKE
+            .replace("clock: event", "tock")
+            .replace("name: bike-demand\ntock", "clock: event\nname: bike-demand"),
+    );
+    assert_eq!(moved.hash(), whole.hash());
+    assert_ne!(project(&BIKE.replace("epochs: 5", "epochs: 6")).hash(), whole.hash());
+}
+
+#[test]
+fn a_project_is_stored_and_read_back() {
+    let project = project(BIKE);
+    let json = serde_json::to_string(&project).unwrap();
+    let back: Project = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, project);
+    assert_eq!(back.hash(), project.hash());
+    assert_eq!(back.compile().unwrap().goal, project.compile().unwrap().goal);
+}
+
+#[test]
+fn models_of_an_endpoint_go_together() {
+    let faults = faults_with(
+        "features: []\n",
+        "features: []\nrequest: {temp: int64, atemp: double, hum: double, windspeed: double, hr: int64, workingday: int64, weathersit: int64}\n",
+    );
+    assert!(
+        faults.contains(
+            "request column \"temp\" is double in model \"bike-windowed\", but int64 in model \"bike-raw\""
+        ),
+        "{faults}"
+    );
+    let faults = faults_with("initial: bike-raw", "initial: bike-row");
+    assert!(faults.contains("Endpoint \"bike\": initial: \"bike-row\" is none of the endpoint's models; did you mean \"bike-raw\"?"), "{faults}");
+}
+
+#[test]
+fn the_entity_of_a_view_must_be_known_before_the_lookup() {
+    let faults = faults_with("slot: \"hr + 24 * workingday\"", "slot: \"CAST(hr AS DOUBLE)\"");
+    assert!(
+        faults
+            .contains("view \"slot_demand\" is looked up by \"slot\", which is int64 there, but double here"),
+        "{faults}"
+    );
+}
+
+#[test]
+fn an_action_that_always_exceeds_its_budget_is_refused() {
+    let faults = faults_with("budget: 20000 rows per week", "budget: 20 rows per week");
+    assert!(
+        faults.contains(
+            "triggers[1]: training model \"bike-raw\" always costs more than the budget of 20 rows per 7d"
+        ),
+        "{faults}"
+    );
+    assert_eq!(
+        faults_with("budget: 20000 rows per week", "budget: 24 rows per week"),
+        "",
+        "72 rows less 48 held out"
+    );
+}
+
+#[test]
+fn a_key_that_stands_twice_and_a_circle_of_copies_are_refused() {
+    let faults = faults_with("task: regression\n", "task: regression\ntask: binary\n");
+    assert!(faults.contains("\"task\" stands twice, first in line 27"), "{faults}");
+    let faults = faults_with("name: bike-windowed\n", "name: bike-windowed\nlike: bike-raw\n");
+    assert!(faults.contains("leads back"), "{faults}");
+}
+
+#[test]
+fn a_plan_says_what_is_backfilled_and_what_must_retrain() {
+    let old = project(BIKE);
+    assert!(old.diff(Some(&old)).unwrap().changes.is_empty());
+    let created = old.diff(None).unwrap();
+    assert!(created.changes.iter().all(|change| change.effect == Effect::Created));
+    let new = project(&BIKE.replace("rides > 300", "rides > 200"));
+    let plan = new.diff(Some(&old)).unwrap();
+    let text = plan.to_string();
+    assert!(text.contains("~ FeatureView \"slot_demand\": aggregates"), "{text}");
+    assert!(text.contains("is backfilled from the log"), "{text}");
+    assert!(text.contains("~ Model \"bike-windowed\"\n      must be retrained, not fine-tuned: another version of view \"slot_demand\""), "{text}");
+    assert!(!text.contains("Model \"bike-raw\""), "it reads no view: {text}");
+    assert!(plan.refusals().is_empty());
+}
+
+#[test]
+fn a_plan_refuses_what_old_rows_do_not_allow() {
+    let old = project(BIKE);
+    let added = project(&BIKE.replace("cnt: int64}", "cnt: int64, note: string?}"));
+    assert!(added.diff(Some(&old)).unwrap().refusals().is_empty());
+    let wanted = project(&BIKE.replace("cnt: int64}", "cnt: int64, note: string}"));
+    let refusals = wanted.diff(Some(&old)).unwrap().refusals();
+    assert_eq!(
+        refusals,
+        ["Source \"demand\": column \"note\" is new and must be there; declare it as string?"]
+    );
+}
