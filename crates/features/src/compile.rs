@@ -73,7 +73,7 @@ struct Draft<'a> {
     /// By text.
     exprs: Vec<(Arc<str>, Expr)>,
     /// By the texts of `of` and `where`.
-    lane_texts: Vec<(Option<Arc<str>>, Option<Arc<str>>)>,
+    lane_texts: Vec<[Option<Arc<str>>; 2]>,
     lanes: Vec<Lane>,
     wanted: Vec<Wanted>,
     /// Without the view's prefix.
@@ -293,7 +293,7 @@ impl<'a> Draft<'a> {
             None => None,
             Some(filter) => Some(filter?.0),
         };
-        let texts = (spec.of.clone(), spec.filter.clone());
+        let texts = [spec.of.clone(), spec.filter.clone()];
         Some(self.lane_texts.iter().position(|other| *other == texts).unwrap_or_else(|| {
             self.lane_texts.push(texts);
             self.lanes.push(Lane { of, filter, data_type, event_word: 0, event_text: 0 });

@@ -124,8 +124,8 @@ impl Question<'_> {
             events.iter().copied().filter(|s| s.time >= start && s.time < first_tile).collect();
         cut.sort_by_key(|s| s.time);
         events.retain(|s| s.time >= first_tile);
-        let state = self.left_fold(&cut).merge(self.tiles(&events, &sizes));
-        let whole = matches!(self.samples.first().map(|_| self.column), Some(2));
+        let state = self.tiles(self.left_fold(&cut), &events, &sizes);
+        let whole = self.column == 2;
         ops.iter().map(|op| state.value(*op, whole)).collect()
     }
 
@@ -133,8 +133,9 @@ impl Question<'_> {
         events.iter().fold(State::default(), |state, s| state.fold(s.time, &s.row[self.column]))
     }
 
-    /// The merge, in order of start, of the tiles of the largest of `sizes`, each made of the next smaller.
-    fn tiles(&self, events: &[&Sample], sizes: &[i64]) -> State {
+    /// The merge, in order of start, of the tiles of the largest of `sizes` into `first`; each tile is made of
+    /// those of the next smaller size.
+    fn tiles(&self, first: State, events: &[&Sample], sizes: &[i64]) -> State {
         let Some((size, smaller)) = sizes.split_last() else { return self.left_fold(events) };
         let mut starts: Vec<i64> = events.iter().map(|s| s.time.div_euclid(*size)).collect();
         starts.sort_unstable();
@@ -142,8 +143,8 @@ impl Question<'_> {
         let tile = |start: &i64| {
             let inside: Vec<&Sample> =
                 events.iter().copied().filter(|s| s.time.div_euclid(*size) == *start).collect();
-            self.tiles(&inside, smaller)
+            self.tiles(State::default(), &inside, smaller)
         };
-        starts.iter().map(tile).fold(State::default(), State::merge)
+        starts.iter().map(tile).fold(first, State::merge)
     }
 }
