@@ -109,9 +109,16 @@ impl Store {
     /// When the lease was lost, or the database is away.
     pub async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let query = sqlx::query(
-            "UPDATE run r SET state = 'requested'
-             FROM run_lease l
-             WHERE r.id = l.run AND r.public_id = $1 AND r.state = 'running' AND l.attempt = $2",
+            "WITH held AS (
+                 SELECT r.id
+                 FROM run r
+                 JOIN run_lease l ON l.run = r.id
+                 WHERE r.public_id = $1 AND r.state = 'running' AND l.attempt = $2
+                 FOR UPDATE OF r, l
+             )
+             UPDATE run r SET state = 'requested'
+             FROM held
+             WHERE r.id = held.id AND r.state = 'running'",
         );
         let done = query.bind(&lease.run).bind(lease.attempt.cast_signed()).execute(self.pool()).await;
         let done = done.map_err(StoreError::asked(format!("release run {:?}", lease.run)))?;
@@ -145,11 +152,20 @@ impl Store {
     }
 }
 
+/// Both rows are locked before they are judged: an update of the run alone would, after waiting for another
+/// claim, look at the run as it is but at the lease as it was.
 async fn expire(connection: &mut PgConnection, now: Timestamp) -> Result<(), StoreError> {
     let query = sqlx::query(
-        "UPDATE run r SET state = 'requested'
-         FROM run_lease l
-         WHERE l.run = r.id AND r.state = 'running' AND l.leased_until < $1",
+        "WITH ended AS (
+             SELECT r.id
+             FROM run r
+             JOIN run_lease l ON l.run = r.id
+             WHERE r.state = 'running' AND l.leased_until < $1
+             FOR UPDATE OF r, l SKIP LOCKED
+         )
+         UPDATE run r SET state = 'requested'
+         FROM ended
+         WHERE r.id = ended.id AND r.state = 'running'",
     );
     let done = query.bind(instant(now)?).execute(connection).await;
     done.map(|_| ()).map_err(StoreError::asked("end the leases that nobody renews"))

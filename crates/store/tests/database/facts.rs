@@ -56,18 +56,24 @@ impl Fact {
 }
 
 /// A log in the making; every record takes the next position, and an hour.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Log {
     pub(crate) facts: Vec<Fact>,
+    endpoint: String,
     position: u64,
 }
 
 impl Log {
     /// With these models at the endpoint "bike".
     pub(crate) fn new(models: &[&str]) -> Self {
-        let mut log = Self::default();
+        Self::after(Position::START, "bike", models)
+    }
+
+    /// With these models at an endpoint, after the records that are there.
+    pub(crate) fn after(position: Position, endpoint: &str, models: &[&str]) -> Self {
+        let mut log = Self { facts: Vec::new(), endpoint: endpoint.to_owned(), position: position.0 };
         let (position, at) = log.next();
-        let declare = |name: &&str| DeclaredModel { name: (*name).to_owned(), endpoint: "bike".to_owned() };
+        let declare = |name: &&str| DeclaredModel { name: (*name).to_owned(), endpoint: endpoint.to_owned() };
         let models = models.iter().map(declare).collect();
         let (hash, name) = (hash("declarations"), "bike-demand".to_owned());
         let declarations = json!([{"kind": "Project", "name": "bike-demand"}]);
@@ -136,7 +142,7 @@ impl Log {
         let dataset = Dataset {
             id: hash(&format!("rows of {id}")),
             model: model.to_owned(),
-            endpoint: "bike".to_owned(),
+            endpoint: self.endpoint.clone(),
             from_position: Position(1),
             to_position: run.position,
             from_time: hour(0),
@@ -197,7 +203,7 @@ impl Log {
     pub(crate) fn deploy(&mut self, version: &Version, share: f64, at: Timestamp, kind: DeploymentKind) {
         let (position, _) = self.next();
         self.facts.push(Fact::Deployed(Deployment {
-            endpoint: "bike".to_owned(),
+            endpoint: self.endpoint.clone(),
             model: version.model.clone(),
             version: version.id.clone(),
             share,

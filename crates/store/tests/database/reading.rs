@@ -1,10 +1,12 @@
 //! Questions about versions, decisions and what served.
 
 use perennial_store::{
-    DecisionFilter, DeploymentKind, PageRequest, RunFilter, RunState, Served, StoreError, Verdict, Version,
+    DecisionFilter, DeploymentKind, PageRequest, Projection, RunFilter, RunState, Served, StoreError,
+    Verdict, Version,
 };
 use perennial_types::{Kind, Timestamp};
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 
 use crate::facts::{Fact, Log, hash, hour};
 use crate::server::Database;
@@ -134,15 +136,15 @@ async fn pages_join_to_the_whole_list() {
 }
 
 /// What served, by looking through every deployment.
-fn slow_served(log: &Log, at: Timestamp) -> Vec<Served> {
+fn slow_served(log: &Log, models: &[String], at: Timestamp) -> Vec<Served> {
     let mut served: Vec<Served> = Vec::new();
     let deployments = log.facts.iter().filter_map(|fact| match fact {
         Fact::Deployed(deployment) => Some(deployment),
         _ => None,
     });
-    for model in ["a", "b"] {
+    for model in models {
         let mut current: Option<Served> = None;
-        for deployment in deployments.clone().filter(|deployment| deployment.model == model) {
+        for deployment in deployments.clone().filter(|deployment| deployment.model == *model) {
             if deployment.at > at {
                 if let Some(served) = &mut current {
                     served.until = Some(deployment.at);
@@ -150,7 +152,7 @@ fn slow_served(log: &Log, at: Timestamp) -> Vec<Served> {
                 break;
             }
             current = Some(Served {
-                model: model.to_owned(),
+                model: model.clone(),
                 version: deployment.version.clone(),
                 share: deployment.share,
                 since: deployment.at,
@@ -163,30 +165,36 @@ fn slow_served(log: &Log, at: Timestamp) -> Vec<Served> {
     served
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 10, ..ProptestConfig::default() })]
-
-    #[test]
-    fn what_served_is_what_a_look_through_every_deployment_finds(
-        changes in prop::collection::vec((0_usize..2, 0_usize..3, 0_i64..3, prop::sample::select(vec![0.0, 0.3, 1.0])), 0..20),
-    ) {
-        let mut log = Log::new(&["a", "b"]);
-        let versions: Vec<Vec<Version>> =
-            ["a", "b"].iter().map(|model| (1..4).map(|number| log.train(model, number, &[])).collect()).collect();
-        let mut at = 10;
-        for (model, version, later, share) in &changes {
-            at += later;
-            log.deploy(&versions[*model][*version], *share, hour(at), DeploymentKind::Rollback);
-        }
-        tokio::runtime::Runtime::new().unwrap().block_on(async {
-            let database = Database::create().await;
-            log.write(&database.store).await;
-            for hours in 8..=at + 1 {
-                let found = database.store.served("bike", hour(hours)).await.unwrap();
-                prop_assert_eq!(found, slow_served(&log, hour(hours)));
+#[test]
+fn what_served_is_what_a_look_through_every_deployment_finds() {
+    let shares = prop::sample::select(vec![0.0, 0.3, 1.0]);
+    let changes = prop::collection::vec((0_usize..2, 0_usize..3, 0_i64..3, shares), 0..20);
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let database = runtime.block_on(Database::create());
+    let store = &database.store;
+    let checked = TestRunner::new(ProptestConfig::with_cases(10)).run(&changes, |changes| {
+        runtime.block_on(async {
+            let start = Projection::begin(store).await.unwrap().position();
+            let endpoint = format!("bike{start}");
+            let models = [format!("a{start}"), format!("b{start}")];
+            let mut log = Log::after(start, &endpoint, &[&models[0], &models[1]]);
+            let mut versions = [const { Vec::<Version>::new() }; 2];
+            for (model, versions) in models.iter().zip(&mut versions) {
+                versions.extend((1..4).map(|number| log.train(model, number, &[])));
             }
-            prop_assert!(database.store.served("other", hour(at)).await.unwrap().is_empty());
+            let mut at = 10;
+            for (model, version, later, share) in &changes {
+                at += later;
+                log.deploy(&versions[*model][*version], *share, hour(at), DeploymentKind::Rollback);
+            }
+            log.write(store).await;
+            for hours in 8..=at + 1 {
+                let found = store.served(&endpoint, hour(hours)).await.unwrap();
+                prop_assert_eq!(found, slow_served(&log, &models, hour(hours)));
+            }
+            prop_assert!(store.served("other", hour(at)).await.unwrap().is_empty());
             Ok(())
-        })?;
-    }
+        })
+    });
+    checked.unwrap();
 }
