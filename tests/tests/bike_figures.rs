@@ -6,8 +6,10 @@
     reason = "outside of #[test] functions too, a failure here is the failure of a test"
 )]
 
-use bike_demand::{FIRST_ROWS, Frame, Inputs, daily_fine_tune, frozen, hours};
+use bike_demand::{FIRST_ROWS, Frame, Inputs, daily_fine_tune, frozen, hours, project};
 use perennial_learn::Fitted;
+use perennial_policy::GateSpec;
+use perennial_project::Project;
 use perennial_stats::paired::{NotWorse, not_worse};
 use perennial_types::{TimeSpan, Timestamp};
 
@@ -148,6 +150,27 @@ fn with_demand_features_both_are_better_by_a_quarter() {
     assert!((71.0..83.0).contains(&frozen.mae), "{frozen:?}");
     assert!((42.0..46.0).contains(&tuned.mae), "{tuned:?}");
     assert!((15_000..16_000).contains(&tuned.row_visits), "{tuned:?}");
+}
+
+#[test]
+fn the_settings_played_here_are_those_of_the_example() {
+    let files: Vec<_> = project().into_iter().map(|file| (file.name, file.text)).collect();
+    let declared = Project::parse(&files).unwrap();
+    let [policy] = declared.policies.as_slice() else { panic!("{:?}", declared.policies) };
+    let [trigger] = policy.triggers.as_slice() else { panic!("{:?}", policy.triggers) };
+    assert_eq!(trigger.when.as_deref(), Some(format!("volume.rows >= {}", DECLARED.rows).as_str()));
+    assert_eq!(trigger.schedule.as_deref(), Some("0 3 * * *"));
+    assert_eq!(policy.guards.cooldown.success, DECLARED.cooldown);
+    assert_eq!(policy.guards.cooldown.failure, DECLARED.cooldown);
+    assert_eq!(policy.actions.fine_tune.epochs, DECLARED.epochs);
+    assert_eq!(policy.actions.fine_tune.replay_rows, 0);
+    let gate = GateSpec::NotWorse {
+        metric: "mae".into(),
+        margin: DECLARED.margin,
+        confidence: DECLARED.confidence,
+        holdout_rows: DECLARED.holdout as u64,
+    };
+    assert_eq!(policy.gates, [gate]);
 }
 
 #[test]

@@ -1,34 +1,28 @@
-//! The hours as rows of a training set: request, on-demand and demand features, and the truth.
+//! The hours as rows of a training set: the declared inputs, as they were known, and the truth.
 
-use std::sync::Arc;
-
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 use perennial_features::point_in_time::{Mode, Query, replay};
-use perennial_features::{AggregateSpec, EntityKey, Event, NamedExpr, Op, Tail, View, ViewSpec};
-use perennial_learn::{
-    FitSpec, InFineTune, LearnerSpec, Missing, OutputSpec, SgdSpec, Task, TransformFn, TransformSpec,
-    UnknownCategory,
-};
-use perennial_types::{AvailableAt, Position, Row, Schema, SourceSpec, StreamSpec, TimeSpan, Value};
+use perennial_features::{EntityKey, Event};
+use perennial_learn::{FitSpec, LearnerSpec};
+use perennial_project::{Compiled, CompiledModel, Project};
+use perennial_types::{Position, Row, SourceSpec};
+use serde_json::Value as Json;
 
-use crate::data::Hour;
-
-/// Passes of a fit from scratch.
-const EPOCHS: u32 = 5;
+use crate::data::{Hour, project};
 
 /// Which inputs a model has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inputs {
-    /// The request alone.
+    /// Those that need the request alone.
     Raw,
-    /// The request and view `slot_demand`.
+    /// All that the project declares.
     Windowed,
 }
 
 /// Every hour with its inputs as they were known when it was asked for, in order of time.
 #[derive(Clone, Debug)]
 pub struct Frame {
-    /// How a model of these rows is fitted: as the project declares `bike-windowed`.
+    /// How a model of these rows is fitted: as the project declares.
     pub spec: FitSpec,
     /// The hours.
     pub hours: Vec<Hour>,
@@ -39,128 +33,118 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The rows that a client sees who tells the truth of an hour a day later, before he asks for that
-    /// day's hour.
+    /// The rows of the project's model, for a client who tells the truth of an hour a day later and before he
+    /// asks for that day's hour.
     ///
     /// # Errors
-    /// When the view does not compile.
+    /// When the declarations of the project have a fault, or do not fit the hours.
     pub fn as_known(hours: Vec<Hour>, inputs: Inputs) -> Result<Self> {
-        let mut names = ["temp", "atemp", "hum", "windspeed", "feels_gap"].map(Arc::from).to_vec();
-        let mut rows: Vec<Row> = hours.iter().map(numbers).collect();
-        match inputs {
-            Inputs::Raw => {}
-            Inputs::Windowed => {
-                let view = View::compile(slot_demand(), &demand()?)?;
-                names.extend(view.outputs().names().map(Arc::from));
-                for (row, features) in rows.iter_mut().zip(features(&view, &hours)) {
-                    row.extend(features);
-                }
-            }
+        let (source, compiled) = declared()?;
+        let model = compiled.models.first().context("the project has no model")?;
+        let complete = complete_rows(model, &source, &hours)?;
+        let wanted = |name: &str| match inputs {
+            Inputs::Raw => !name.contains('.'),
+            Inputs::Windowed => true,
+        };
+        let mut spec = model.fit.clone();
+        spec.inputs.retain(|name| wanted(name));
+        for transform in &mut spec.transforms {
+            transform.of.retain(|name| wanted(name));
         }
-        for (row, hour) in rows.iter_mut().zip(&hours) {
-            row.extend([Value::Int64(hour.slot()), Value::Int64(hour.weathersit)]);
-        }
+        let columns: Vec<usize> =
+            model.inputs.iter().filter(|input| wanted(&input.name)).map(|i| i.column).collect();
+        let pick = |row: &Row| columns.iter().map(|column| row[*column].clone()).collect();
+        let rows = complete.iter().map(pick).collect();
         let labels = hours.iter().map(|hour| hour.cnt as f64).collect();
-        Ok(Self { spec: fit_spec(names), hours, rows, labels })
+        Ok(Self { spec, hours, rows, labels })
     }
 
     /// Passes of a fit from scratch.
     pub fn epochs(&self) -> u32 {
-        EPOCHS
+        match &self.spec.learner {
+            LearnerSpec::Linear(sgd) | LearnerSpec::Logistic(sgd) => sgd.epochs,
+            LearnerSpec::LogisticBatch(_) => 1,
+        }
     }
 }
 
-/// The request's numbers, and the on-demand one.
-fn numbers(hour: &Hour) -> Row {
-    [hour.temp, hour.atemp, hour.hum, hour.windspeed, hour.atemp - hour.temp].map(Value::Double).to_vec()
+/// The source of the project, and the project made ready.
+fn declared() -> Result<(SourceSpec, Compiled)> {
+    let files: Vec<_> = project().into_iter().map(|file| (file.name, file.text)).collect();
+    let parsed = Project::parse(&files).and_then(|project| Ok((project.compile()?, project)));
+    match parsed {
+        Ok((compiled, project)) => {
+            let source = project.sources.into_iter().next().context("the project has no source")?;
+            Ok((source, compiled))
+        }
+        Err(faults) => {
+            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            bail!("the project has faults:\n{}", faults.join("\n"))
+        }
+    }
 }
 
-/// The values of the view at each hour, after the truths that were due by then.
-fn features(view: &Arc<View>, hours: &[Hour]) -> Vec<Row> {
-    let told: Vec<Row> = hours
-        .iter()
-        .map(|hour| {
-            let id = Value::String(format!("demand-{}", hour.at).into());
-            vec![id, Value::Timestamp(hour.at), Value::Int64(hour.slot()), Value::Int64(hour.cnt)]
-        })
-        .collect();
+/// Each hour's row in the layout of the model: request, on-demand, looked-up features, on-demand again.
+fn complete_rows(model: &CompiledModel, source: &SourceSpec, hours: &[Hour]) -> Result<Vec<Row>> {
+    let decode = |hour: &Hour| model.spec.request.decode_json(&Json::Object(hour.request()));
+    let mut rows = hours.iter().map(decode).collect::<Result<Vec<Row>, _>>()?;
+    let told =
+        hours.iter().map(|hour| source.schema.decode_json(&hour.event())).collect::<Result<Vec<_>, _>>()?;
     let event = |(index, hour): (usize, &Hour)| Event {
         position: Position(index as u64 + 1),
-        source: "demand",
+        source: &source.name,
         row: &told[index],
         event_time: hour.at,
         available_at: hour.due(),
     };
     let events: Vec<Event<'_>> = hours.iter().enumerate().map(event).collect();
-    let query = |hour: &Hour| Query {
-        key: EntityKey::from_values(&[Value::Int64(hour.slot())]),
-        at: hour.at,
-        seen: Position(hours.partition_point(|earlier| earlier.due() <= hour.at) as u64),
-    };
-    let queries: Vec<Query> = hours.iter().map(query).collect();
-    replay(view, &events, &queries, Mode::AsServed)
-}
-
-/// Source `demand` of the project.
-fn demand() -> Result<SourceSpec> {
-    let columns = [("event_id", "string"), ("hour", "timestamp"), ("slot", "int64"), ("cnt", "int64")];
-    Ok(SourceSpec {
-        name: "demand".into(),
-        schema: Schema::parse(&columns)?,
-        id: Some("event_id".into()),
-        event_time: "hour".into(),
-        available_at: AvailableAt::Arrival,
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(400),
-    })
-}
-
-/// View `slot_demand` of the project.
-fn slot_demand() -> ViewSpec {
-    let named = |name: &str, expr: &str| NamedExpr { name: name.into(), expr: expr.into() };
-    ViewSpec {
-        name: "slot_demand".into(),
-        entity: vec!["slot".into()],
-        from: "demand".into(),
-        columns: vec![named("rides", "CAST(cnt AS DOUBLE)")],
-        aggregates: vec![
-            AggregateSpec {
-                name: "rides".into(),
-                ops: vec![Op::Avg, Op::Max],
-                op_in_name: true,
-                of: Some("rides".into()),
-                filter: None,
-                windows: vec![TimeSpan::from_days(7), TimeSpan::from_days(30)],
-                tail: Tail::Hop,
-            },
-            AggregateSpec {
-                name: "busy".into(),
-                ops: vec![Op::Count],
-                op_in_name: false,
-                of: None,
-                filter: Some("rides > 300".into()),
-                windows: vec![TimeSpan::from_days(30)],
-                tail: Tail::Exact,
-            },
-        ],
-        derived: vec![named("trend", "rides_avg_7d / NULLIF(rides_avg_30d, 0)")],
+    for row in &mut rows {
+        for program in &model.before {
+            row.push(program.expr.evaluate(row));
+        }
     }
+    for lookup in &model.lookups {
+        let query = |(hour, row): (&Hour, &Row)| Query {
+            key: EntityKey::from_values(&CompiledModel::key_of(lookup, row)),
+            at: hour.at,
+            seen: Position(hours.partition_point(|earlier| earlier.due() <= hour.at) as u64),
+        };
+        let queries: Vec<Query> = hours.iter().zip(&rows).map(query).collect();
+        let features = replay(&lookup.view, &events, &queries, Mode::AsServed);
+        for (row, features) in rows.iter_mut().zip(features) {
+            row.extend(lookup.outputs.iter().map(|output| features[*output].clone()));
+        }
+    }
+    for row in &mut rows {
+        for program in &model.after {
+            row.push(program.expr.evaluate(row));
+        }
+    }
+    Ok(rows)
 }
 
-/// The learner of the project over these numbers and the two categories, which come last.
-fn fit_spec(numbers: Vec<Arc<str>>) -> FitSpec {
-    let categories = ["slot", "weathersit"].map(Arc::from).to_vec();
-    let standardize =
-        TransformFn::Standardize { clip: 5.0, missing: Missing::Mean, in_fine_tune: InFineTune::Moving };
-    let one_hot = TransformFn::OneHot { unknown: UnknownCategory::Other };
-    FitSpec {
-        task: Task::Regression,
-        inputs: numbers.iter().chain(&categories).cloned().collect(),
-        transforms: vec![
-            TransformSpec { of: numbers, function: standardize },
-            TransformSpec { of: categories, function: one_hot },
-        ],
-        learner: LearnerSpec::Linear(SgdSpec { learning_rate: 0.01, l2: 1e-5, epochs: EPOCHS }),
-        output: OutputSpec { min: Some(0.0), max: None },
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::hours;
+
+    #[test]
+    fn raw_inputs_are_the_declared_ones_without_the_view() {
+        let hours = hours().unwrap()[..200].to_vec();
+        let windowed = Frame::as_known(hours.clone(), Inputs::Windowed).unwrap();
+        let raw = Frame::as_known(hours, Inputs::Raw).unwrap();
+        assert_eq!(windowed.spec.inputs.len(), raw.spec.inputs.len() + 6);
+        assert!(raw.spec.inputs.iter().all(|name| windowed.spec.inputs.contains(name)));
+        assert_eq!(raw.rows[0].len(), raw.spec.inputs.len());
+    }
+
+    #[test]
+    fn no_demand_is_known_on_the_first_day_and_some_on_the_next() {
+        let hours = hours().unwrap()[..60].to_vec();
+        let frame = Frame::as_known(hours, Inputs::Windowed).unwrap();
+        let column = frame.spec.inputs.iter().position(|name| &**name == "slot_demand.rides_avg_7d").unwrap();
+        // The first 24 hours of the data are complete, and both days are no working days.
+        assert!(frame.rows[..24].iter().all(|row| row[column].null()));
+        assert_eq!(frame.rows[24][column].as_f64(), Some(frame.labels[0]));
     }
 }

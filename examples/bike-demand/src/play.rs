@@ -231,6 +231,18 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn a_service_that_stays_away_ends_the_play_after_its_patience() {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let client = Client::new(&format!("http://{free}")).unwrap();
+        let options = Options { patience: Duration::from_millis(25) };
+        let mut asked = 0;
+        let error = play(&client, &options, |_| asked += 1).await.unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.starts_with("applying the project: PUT ") && error.contains("no answer"), "{error}");
+        assert_eq!(asked, 0);
+    }
+
     #[test]
     fn only_answers_after_the_first_tenth_are_scored() {
         let mut score = Score::default();
