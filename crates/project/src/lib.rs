@@ -16,11 +16,16 @@
 //! request: {km: double}
 //! transforms: [{of: [km], fn: standardise}]
 //! learner: {kind: linear}
+//! ---
+//! kind: Endpoint
+//! name: fare
+//! models: [fare]
+//! label: {name: paid, matures_after: 2h}
 //! ";
 //! let faults = perennial_project::Project::parse(&[("taxi.yaml".into(), yaml.into())]).unwrap_err();
 //! assert_eq!(
 //!     faults[0].to_string(),
-//!     "taxi.yaml:9:30: Model \"fare\": transforms[0].fn: unknown value \"standardise\"; \
+//!     "taxi.yaml:9:29: Model \"fare\": transforms[0].fn: unknown value \"standardise\"; \
 //!      did you mean \"standardize\"?"
 //! );
 //! ```

@@ -1,4 +1,5 @@
 //! Whole projects: what is understood, what is refused and how.
+#![expect(clippy::disallowed_methods, reason = "a test reads the files of the example itself")]
 #![expect(clippy::panic, reason = "a fixture that cannot be read is a failed test")]
 
 use std::path::Path;

@@ -66,6 +66,11 @@ impl<'a> Expansion<'a> {
         self.around.scope.refuse(format!("{}: {field}", self.owner), message, help);
     }
 
+    /// Whether a part of the model could not be read, so that what is missing may stand there.
+    fn unreadable(&self) -> bool {
+        self.around.scope.unreadable("Model", &self.spec.name)
+    }
+
     /// The features that the model declares, in the order of its patterns and the views' outputs, and whether
     /// these are all: a pattern that matches nothing may be misspelt, a view with a fault has no outputs.
     fn features(&self) -> (Vec<Feature<'a>>, bool) {
@@ -157,6 +162,10 @@ impl<'a> Expansion<'a> {
             }
         }
         if transforms.is_empty() && whole {
+            // A transform that could not be read may have named some.
+            if self.unreadable() {
+                return None;
+            }
             self.refuse(
                 "transforms",
                 "the model has no input",
@@ -177,7 +186,7 @@ impl<'a> Expansion<'a> {
 
     /// A declared pattern of which nothing is used says something that is not so.
     fn check_use(&self, features: &[Feature<'_>], needed: &BTreeSet<Arc<str>>) {
-        if self.spec.like.is_some() {
+        if self.spec.like.is_some() || self.unreadable() {
             return;
         }
         for (i, pattern) in self.spec.features.iter().enumerate() {

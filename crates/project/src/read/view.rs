@@ -18,9 +18,11 @@ pub(super) fn read(item: &Item<'_>) -> Option<ViewSpec> {
     let from = fields.required("from").and_then(|item| item.identifier());
     let columns = fields.optional("columns").map(|item| expressions(&item)).unwrap_or_default();
     let aggregates = fields.required("aggregates").map(|item| item.list()).unwrap_or_default();
-    let aggregates = aggregates.iter().filter_map(aggregate).collect();
+    let aggregates: Vec<Option<AggregateSpec>> = aggregates.iter().map(aggregate).collect();
     let derived = fields.optional("derived").map(|item| expressions(&item)).unwrap_or_default();
     fields.finish();
+    // Without an aggregate the expressions over it would be called wrong for no fault of theirs.
+    let aggregates = aggregates.into_iter().collect::<Option<_>>()?;
     Some(ViewSpec { name: name?, entity, from: from?, columns, aggregates, derived })
 }
 
@@ -54,6 +56,7 @@ fn aggregate(item: &Item<'_>) -> Option<AggregateSpec> {
     let op_in_name = op.is_list();
     let items = if op_in_name { op.list() } else { vec![op] };
     let known = Op::ALL.map(|op| (op.name(), op));
-    let ops = items.iter().filter_map(|item| item.one_of(&known, &LATER)).collect();
+    let ops: Vec<Option<Op>> = items.iter().map(|item| item.one_of(&known, &LATER)).collect();
+    let ops = ops.into_iter().collect::<Option<_>>()?;
     Some(AggregateSpec { name: name?, ops, op_in_name, of, filter, windows, tail: tail? })
 }
