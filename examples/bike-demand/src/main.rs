@@ -1,6 +1,7 @@
 //! `bike-demand`: starts Perennial, plays two years of bike rentals against it, tells what came of it.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use bike_demand::{Baselines, Machine, Options, Progress, Report, Service, Story, fsync_p50_ms, hours, play};
@@ -30,8 +31,18 @@ struct Args {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<()> {
-    let args = Args::parse();
+async fn main() -> ExitCode {
+    match run(Args::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bike-demand: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Start the service, let the scenario happen, stop the service whatever came of it.
+async fn run(args: Args) -> Result<()> {
     let mut interrupt = Interrupt::listen()?;
     let binary = match &args.perennial {
         Some(path) => path.clone(),
@@ -49,7 +60,11 @@ async fn main() -> Result<()> {
         println!("\nPerennial serves at {} until Ctrl-C", service.url());
         interrupt.wait().await;
     }
-    let outcome = outcome.with_context(|| format!("the service said last:\n{}", service.last_output()));
+    let said = service.last_output();
+    let outcome = match outcome {
+        Err(error) if !said.is_empty() => Err(anyhow::anyhow!("{error:#}\nthe service said last:\n{said}")),
+        outcome => outcome,
+    };
     service.stop().await?;
     if let Some(fresh) = fresh {
         fresh.close().context("removing the data directory")?;
