@@ -18,6 +18,7 @@ use crate::replies::{Replies, Reply, request_hash};
 #[derive(Clone)]
 pub struct Gateway {
     pipeline: Pipeline,
+    durability: Durability,
     following: Arc<Following>,
 }
 
@@ -57,11 +58,6 @@ impl GatewayFold {
         Self { following: Arc::default(), blobs, revision: 0 }
     }
 
-    /// The gateway that sees what this fold follows.
-    pub fn gateway(following: &GatewayHandle, pipeline: Pipeline) -> Gateway {
-        Gateway { pipeline, following: Arc::clone(&following.0) }
-    }
-
     /// To be kept when the fold is handed to the pipeline.
     pub fn handle(&self) -> GatewayHandle {
         GatewayHandle(Arc::clone(&self.following))
@@ -80,6 +76,13 @@ impl GatewayFold {
 /// What connects a gateway with its fold.
 #[derive(Clone)]
 pub struct GatewayHandle(Arc<Following>);
+
+impl GatewayHandle {
+    /// The gateway that sees what the fold follows. It replies when a record has this durability.
+    pub fn gateway(self, pipeline: Pipeline, durability: Durability) -> Gateway {
+        Gateway { pipeline, durability, following: self.0 }
+    }
+}
 
 impl Fold for GatewayFold {
     fn name(&self) -> &'static str {
@@ -156,7 +159,7 @@ impl Gateway {
                     id: Arc::clone(&id),
                     payload,
                 };
-                Given::Now(reply, self.pipeline.append(vec![entry], Durability::Written, Order::Clamp)?)
+                Given::Now(reply, self.pipeline.append(vec![entry], self.durability, Order::Clamp)?)
             }
         };
         Ok(Predicting { gateway: self.clone(), endpoint, id, request_hash, given })

@@ -112,11 +112,16 @@ impl Orchestrator {
     /// # Errors
     /// When something of it cannot be done; the next call goes on from there.
     pub async fn advance_to(&self, at: Timestamp) -> Result<(), OrchestratorError> {
-        self.inner.pipeline.settled().await?;
-        loop {
-            let Some(instant) = self.inner.state.lock().next_instant(at) else { return Ok(()) };
+        while let Some(instant) = self.next_instant(at) {
+            // What was admitted before this instant counts in it.
+            self.inner.pipeline.settled().await?;
             self.fire(instant).await?;
         }
+        Ok(())
+    }
+
+    fn next_instant(&self, to: Timestamp) -> Option<Timestamp> {
+        self.inner.state.lock().next_instant(to)
     }
 
     async fn fire(&self, at: Timestamp) -> Result<(), OrchestratorError> {

@@ -64,6 +64,17 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// Any `GET` as it is answered: `path` such as `/v1/models`, `query` in pairs.
+    ///
+    /// # Errors
+    /// When there is no answer, or it is a problem.
+    pub async fn ask(&self, path: &str, query: &[(&str, String)]) -> Result<serde_json::Value, RemoteError> {
+        let segments: Vec<&str> = path.trim_matches('/').split('/').collect();
+        let query: Vec<(&str, Option<String>)> =
+            query.iter().map(|(name, value)| (*name, Some(value.clone()))).collect();
+        self.get(self.url(&segments, &query)).await
+    }
+
     /// `base/segments…?query`, everything escaped; pairs without a value are left out.
     pub(crate) fn url(&self, segments: &[&str], query: &[(&str, Option<String>)]) -> Url {
         let mut url = self.base.clone();

@@ -96,6 +96,14 @@ impl Service {
     pub async fn stop(mut self) -> Result<()> {
         end(&mut self.child).await
     }
+
+    /// Kill it without a warning (SIGKILL) and wait until it is gone.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub async fn kill(mut self) -> Result<()> {
+        self.child.kill().await.context("killing the service")
+    }
 }
 
 /// The address in the first line that has one; nothing when the output ends.

@@ -1,0 +1,222 @@
+//! The command line.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use perennial_types::Timestamp;
+
+/// Perennial keeps deployed models fresh: events become features, predictions get labels, policies start
+/// training when the evidence is there, and every step is lineage.
+#[derive(Parser)]
+#[command(name = "perennial", version, arg_required_else_help = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the service: log, features, predictions, the loop, lineage, REST
+    Serve(ServeOptions),
+    /// Check declarations and name every fault with file, line and what would help
+    Validate {
+        /// Directory of YAML files, or one file
+        project: PathBuf,
+    },
+    /// Show what applying declarations would change
+    Plan {
+        /// Directory of YAML files, or one file
+        project: PathBuf,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Make declarations the goal state of a running service
+    Apply {
+        /// Directory of YAML files, or one file
+        project: PathBuf,
+        /// The instant on the event clock; left out, the present one
+        #[arg(long)]
+        at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Send the rows of a file (CSV, JSONL, both also gzipped, Parquet) to a source
+    Import {
+        /// The source
+        source: String,
+        /// The file; its columns are matched to the schema by name
+        file: PathBuf,
+        /// The instant on the event clock at which the rows arrive
+        #[arg(long)]
+        at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Replay the log and compare every feature that was served, bit by bit
+    Skew(SkewOptions),
+    /// Ask a running service
+    #[command(flatten)]
+    Ask(Question),
+    /// Train what a run directory asks for (started by the service)
+    #[command(hide = true)]
+    Train {
+        #[arg(long)]
+        run_dir: PathBuf,
+        #[arg(long)]
+        memory_bytes: Option<u64>,
+    },
+}
+
+/// Where the service is.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Server {
+    /// Address of the service
+    #[arg(long = "server", env = "PERENNIAL_URL", default_value = "http://127.0.0.1:7070")]
+    pub(crate) url: String,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ServeOptions {
+    /// Directory of log, snapshots, artifacts and the embedded database
+    #[arg(long, env = "PERENNIAL_DATA", default_value = "data")]
+    pub(crate) data: PathBuf,
+    /// Address to listen on; only loopback, since nobody is asked for a key
+    #[arg(long, env = "PERENNIAL_BIND", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// Port to listen on; 0 takes any free one
+    #[arg(long, env = "PERENNIAL_PORT", default_value_t = 7070)]
+    pub(crate) port: u16,
+    /// A Postgres to use in place of the embedded one: postgres://user@host:5432/database
+    #[arg(long, env = "DATABASE_URL")]
+    pub(crate) database_url: Option<String>,
+    /// Directory with the Postgres programs for the embedded database
+    #[arg(long, env = "PERENNIAL_PG_BIN")]
+    pub(crate) pg_bin: Option<PathBuf>,
+    /// Declarations to apply at the start: a directory of YAML files, or one file
+    #[arg(long)]
+    pub(crate) project: Option<PathBuf>,
+    /// Acknowledge a prediction only when its record is synced, not when it is written
+    #[arg(long, env = "PERENNIAL_SYNC_PREDICTIONS")]
+    pub(crate) sync_predictions: bool,
+    /// Address space a trainer may use, in bytes
+    #[arg(long, env = "PERENNIAL_TRAINER_MEMORY", default_value_t = 8 << 30)]
+    pub(crate) trainer_memory_bytes: u64,
+    /// How logs are written to standard error; PERENNIAL_LOG says what (`info`, `debug`, `perennial_log=debug` …)
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct SkewOptions {
+    /// The service's data directory; the service may run
+    #[arg(long, env = "PERENNIAL_DATA", default_value = "data")]
+    pub(crate) data: PathBuf,
+    /// Records read ahead
+    #[arg(long, default_value_t = 777)]
+    pub(crate) batch: usize,
+    /// Shards of every view
+    #[arg(long, default_value_t = 3)]
+    pub(crate) shards: usize,
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What can be asked of a running service. Answers are JSON.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum Question {
+    /// Where the service stands
+    Status {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// The models and their current versions
+    Models {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Runs, newest first
+    Runs {
+        /// Of this model only
+        #[arg(long)]
+        model: Option<String>,
+        /// In this state only: requested, running, succeeded, failed, refused, promoted
+        #[arg(long)]
+        state: Option<String>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// What policies decided and why, newest first
+    Decisions {
+        /// About this model only
+        #[arg(long)]
+        model: Option<String>,
+        /// With this verdict only: started, held, changed
+        #[arg(long)]
+        verdict: Option<String>,
+        /// The decisions in force at this instant
+        #[arg(long)]
+        at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Where a version came from, what came of it, why it exists, what served
+    Lineage {
+        #[command(subcommand)]
+        query: Lineage,
+    },
+    /// Put an earlier version of a model back into service
+    Rollback {
+        /// The model
+        model: String,
+        /// The version's number; left out, the one that served before
+        #[arg(long)]
+        to: Option<u64>,
+        /// Why, for lineage
+        #[arg(long)]
+        reason: String,
+        /// The instant on the event clock; left out, the present one
+        #[arg(long)]
+        at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum Lineage {
+    /// A version: `bike-windowed/3`, `bike-windowed/current` or `bike-windowed/<content hash>`
+    Version(Named),
+    /// What a version was trained from, nearest first
+    Ancestors(Named),
+    /// What was trained from a version
+    Descendants(Named),
+    /// Why a version exists
+    Why(Named),
+    /// What served at an endpoint at an instant
+    At {
+        /// The endpoint
+        endpoint: String,
+        /// The instant
+        at: Timestamp,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Named {
+    /// `model/version`: a number, `current`, or a content hash
+    pub(crate) version: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}

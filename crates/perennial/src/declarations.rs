@@ -1,0 +1,85 @@
+//! Declarations from files: validate, plan, apply.
+
+use std::fs;
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, bail};
+use perennial_project::Project;
+use perennial_remote::{Client, ProjectFile, RemoteError};
+use perennial_types::Timestamp;
+
+/// The declarations' files, by name; of a directory all `.yaml` and `.yml` files.
+pub(crate) fn read(project: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let mut paths = Vec::new();
+    if project.is_dir() {
+        let entries = fs::read_dir(project).with_context(|| format!("cannot read {}", project.display()))?;
+        for entry in entries {
+            let path = entry.with_context(|| format!("cannot read {}", project.display()))?.path();
+            if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                paths.push(path);
+            }
+        }
+        paths.sort();
+        if paths.is_empty() {
+            bail!("{} holds no .yaml or .yml file", project.display());
+        }
+    } else {
+        paths.push(project.to_owned());
+    }
+    let read = |path: &std::path::PathBuf| {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Ok((path.display().to_string(), text))
+    };
+    paths.iter().map(read).collect()
+}
+
+pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
+    let files = read(project)?;
+    match Project::parse(&files) {
+        Ok(parsed) => {
+            let plan = parsed.diff(None).map_err(|faults| anyhow::anyhow!(listed(&faults)))?;
+            println!("project {:?} is valid ({})", parsed.name, parsed.hash().short());
+            for view in plan.views {
+                println!("  view {:?} takes about {} bytes for each key", view.name, view.bytes_per_key);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(faults) => {
+            eprintln!("{}", listed(&faults));
+            eprintln!("{} fault{}", faults.len(), if faults.len() == 1 { "" } else { "s" });
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+pub(crate) async fn plan(project: &Path, server: &str) -> anyhow::Result<ExitCode> {
+    let files = files(project)?;
+    report(Client::new(server)?.plan(&files).await)
+}
+
+pub(crate) async fn apply(project: &Path, at: Option<Timestamp>, server: &str) -> anyhow::Result<ExitCode> {
+    let files = files(project)?;
+    report(Client::new(server)?.apply(&files, at).await)
+}
+
+fn files(project: &Path) -> anyhow::Result<Vec<ProjectFile>> {
+    Ok(read(project)?.into_iter().map(|(name, text)| ProjectFile { name, text }).collect())
+}
+
+fn report(answer: Result<perennial_remote::ProjectChange, RemoteError>) -> anyhow::Result<ExitCode> {
+    match answer {
+        Ok(change) => {
+            println!("{}", change.text.trim_end());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+pub(crate) fn listed(faults: &[perennial_project::Fault]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,152 @@
+//! The service: everything is opened in order, served, and closed in order.
+
+use std::fs::{self, File};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use perennial_gateway::GatewayFold;
+use perennial_log::{Durability, LogOptions};
+use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
+use perennial_pipeline::{Pipeline, PipelineOptions};
+use perennial_server::{App, check_bind};
+use perennial_store::{Address, Blobs, Postgres, PostgresOptions, Store};
+use perennial_types::Clock;
+use rustix::fs::{FlockOperation, flock};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+use crate::cli::{LogFormat, ServeOptions};
+use crate::clock::SystemClock;
+use crate::declarations;
+
+/// A run that takes longer is ended and repeated.
+const TRAINER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
+pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
+    start_logging(options.log_format);
+    let begun = Instant::now();
+    let address = SocketAddr::new(options.bind, options.port);
+    check_bind(address)?;
+    let _lock = lock(&options.data)?;
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let mut stopping = Stopping::new()?;
+    let (database, postgres) = database(&options).await?;
+    let store = Store::connect(&database).await?;
+    store.migrate().await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let opened = open(&options, store.clone(), Arc::clone(&clock)).await?;
+    if let Some(project) = &options.project {
+        let files = declarations::read(project)?;
+        let plan = opened.orchestrator.apply(&files, opened.orchestrator.now()).await?;
+        tracing::info!(%plan, "applied the declarations");
+    }
+    let driver = tokio::spawn({
+        let orchestrator = opened.orchestrator.clone();
+        async move { orchestrator.drive_wall().await }
+    });
+    let local = listener.local_addr()?;
+    let app = Arc::new(App::new(opened.gateway, opened.orchestrator.clone(), clock));
+    tracing::info!(address = %local, ready_ms = begun.elapsed().as_millis() as u64, "ready");
+    println!("listening on http://{local}");
+    perennial_server::serve(listener, app, stopping.wait()).await?;
+    driver.abort();
+    opened.pipeline.close().await?;
+    store.close().await;
+    if let Some(postgres) = postgres {
+        postgres.stop().await?;
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}
+
+struct Opened {
+    pipeline: Pipeline,
+    gateway: perennial_gateway::Gateway,
+    orchestrator: Orchestrator,
+}
+
+async fn open(options: &ServeOptions, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Opened> {
+    let pipeline_options = PipelineOptions::new(&options.data);
+    let log_options = LogOptions::new(pipeline_options.log_dir());
+    let blobs = Blobs::open(&options.data.join("blobs"))?;
+    let (control, gateway) = (ControlFold::default(), GatewayFold::new(blobs.clone()));
+    let (control_handle, gateway_handle) = (control.handle(), gateway.handle());
+    let pipeline = tokio::task::spawn_blocking(move || {
+        Pipeline::open(pipeline_options, log_options, blobs, vec![Box::new(control), Box::new(gateway)])
+    })
+    .await??;
+    let durability = if options.sync_predictions { Durability::Synced } else { Durability::Written };
+    let gateway = gateway_handle.gateway(pipeline.clone(), durability);
+    let trainer = TrainerOptions {
+        program: std::env::current_exe().context("cannot find this program's own file")?,
+        runs_dir: options.data.join("runs"),
+        timeout: TRAINER_TIMEOUT,
+        memory_bytes: options.trainer_memory_bytes,
+    };
+    let orchestrator = Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, clock).await?;
+    Ok(Opened { pipeline, gateway, orchestrator })
+}
+
+async fn database(options: &ServeOptions) -> anyhow::Result<(Address, Option<Postgres>)> {
+    if let Some(url) = &options.database_url {
+        return Ok((Address::Url(url.clone()), None));
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(Into::into);
+    let postgres = PostgresOptions {
+        binaries: options.pg_bin.clone(),
+        search_path: std::env::split_paths(&path).collect(),
+        ..PostgresOptions::default()
+    };
+    let postgres = match runtime_dir {
+        Some(runtime_dir) => PostgresOptions { runtime_dir, ..postgres },
+        None => postgres,
+    };
+    let postgres = Postgres::start(&options.data.join("postgres"), &postgres).await?;
+    Ok((postgres.address(), Some(postgres)))
+}
+
+/// One service a data directory: the lock ends with the process, however it ends.
+fn lock(data: &Path) -> anyhow::Result<File> {
+    fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
+    let path = data.join("lock");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        bail!("{} is in use by another service; stop that one, or give another --data", data.display());
+    }
+    Ok(file)
+}
+
+/// Ctrl-C or SIGTERM.
+struct Stopping {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stopping {
+    fn new() -> anyhow::Result<Self> {
+        Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        tracing::info!("stopping: what was admitted is finished");
+    }
+}
+
+fn start_logging(format: LogFormat) {
+    let filter = EnvFilter::try_from_env("PERENNIAL_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match format {
+        LogFormat::Text => subscriber.with_target(false).init(),
+        LogFormat::Json => subscriber.json().init(),
+    }
+}
