@@ -48,7 +48,8 @@ pub(crate) fn completed(
         // The first look after the window's end is at most a tick late, unless the service was away: then
         // what it had to forget of that window is gone, and the newest full window stands for it.
         let (from, to) = if now < to + goal.tick { (from, to) } else { (now - *window, now) };
-        let figure = Metric::from_name(metric).and_then(|metric| performance.metric_between(metric, from, to));
+        let figure =
+            Metric::from_name(metric).and_then(|metric| performance.metric_between(metric, from, to));
         if let Some(figure) = figure.filter(|figure| figure.rows >= *min_rows) {
             complete.push((key, figure.value));
         }

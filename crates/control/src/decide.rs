@@ -22,7 +22,8 @@ use crate::{
 pub enum Step {
     /// Append these records, durably, and apply them.
     Append(Vec<ControlRecord>),
-    /// Carry out these runs and append how they ended.
+    /// Carry out these runs and append how they ended. It is one at a time: two outcomes before a verdict would
+    /// leave their order to when an instant is interrupted.
     CarryOut(Vec<RunRequest>),
     /// Everything due at this instant is done.
     Done,
@@ -58,7 +59,8 @@ impl State {
                 return Step::Append(vec![ControlRecord::Decided(Decided { at, decisions })]);
             }
         }
-        let runs = self.runs_to_carry_out();
+        let mut runs = self.runs_to_carry_out();
+        runs.truncate(1);
         match pace {
             Pace::Event if !runs.is_empty() => Step::CarryOut(runs),
             Pace::Event | Pace::Wall => Step::Append(vec![ControlRecord::InstantDone { at }]),
@@ -84,7 +86,8 @@ impl State {
         }
         for (place, policy) in goal.policies.iter().enumerate() {
             for name in &policy.spec.models {
-                let started = decisions.iter().any(|decision| decision.model == *name && decision.run.is_some());
+                let started =
+                    decisions.iter().any(|decision| decision.model == *name && decision.run.is_some());
                 if !started && let Some(model) = goal.models.iter().find(|model| model.name == *name) {
                     decisions.extend(self.look(goal, place, policy, model, at));
                 }
@@ -236,8 +239,9 @@ impl Sight<'_> {
 
     fn performance(&self, metric: &str, window: TimeSpan) -> PerformanceReading {
         let performance = self.endpoint.performance(&self.model.name);
-        let figure = Metric::from_name(metric)
-            .and_then(|metric| performance.and_then(|performance| performance.metric(metric, window, self.at)));
+        let figure = Metric::from_name(metric).and_then(|metric| {
+            performance.and_then(|performance| performance.metric(metric, window, self.at))
+        });
         let kept = self.current.baselines.get(&baseline::key(metric, window));
         let baseline = kept.map(|baseline| baseline.value).ok_or_else(|| self.no_baseline(window));
         PerformanceReading {
@@ -261,7 +265,10 @@ impl Sight<'_> {
 
     fn can_fine_tune(&self) -> Result<(), String> {
         if self.current.id.definition != self.model.definition {
-            return Err("the model's definition has changed since its current version: only a retrain can follow".into());
+            return Err(
+                "the model's definition has changed since its current version: only a retrain can follow"
+                    .into(),
+            );
         }
         let new = self.endpoint.labels_since(self.current.data_end);
         let holdout = holdout_rows(self.spec);

@@ -167,7 +167,8 @@ impl State {
         let Some(goal) = &self.goal else { return };
         for policy in &goal.policies {
             for name in &policy.spec.models {
-                let Some(complete) = baseline::completed(goal, &self.endpoints, &self.models, name, &policy.spec, now)
+                let Some(complete) =
+                    baseline::completed(goal, &self.endpoints, &self.models, name, &policy.spec, now)
                 else {
                     continue;
                 };
@@ -274,7 +275,8 @@ impl State {
         })?;
         let (from, to) = (current.id.clone(), target.id.clone());
         let goal = self.goal.iter().flat_map(|goal| &goal.models);
-        let endpoint = goal.into_iter().find(|known| &*known.name == model).map(|known| Arc::clone(&known.endpoint));
+        let endpoint =
+            goal.into_iter().find(|known| &*known.name == model).map(|known| Arc::clone(&known.endpoint));
         let endpoint = endpoint.ok_or_else(|| refuse("is no longer declared".to_owned()))?;
         let (reason, place) = (reason.to_owned(), self.place(model, &endpoint));
         Ok(RolledBack { model: model.into(), at, from, to, reason, place })
@@ -288,7 +290,10 @@ impl State {
         })?;
         let (verdict, reason) = crate::judge::verdict(run);
         let version = run.version.clone();
-        debug_assert!(version.is_some() || verdict == RunVerdict::Failed, "only a failed run makes no version");
+        debug_assert!(
+            version.is_some() || verdict == RunVerdict::Failed,
+            "only a failed run makes no version"
+        );
         let (run, place) = (Arc::clone(&run.request.id), self.place(name, &run.request.endpoint));
         let first = self.models.get(name).is_none_or(|model| model.current().is_none());
         Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version, first, place })

@@ -116,10 +116,14 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        if deserializer.is_human_readable() {
-            Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
-        } else {
-            i64::deserialize(deserializer).map(Self)
+        if !deserializer.is_human_readable() {
+            return i64::deserialize(deserializer).map(Self);
+        }
+        let text = String::deserialize(deserializer)?;
+        // What lies beyond the calendar is written in microseconds.
+        match text.strip_suffix("us").and_then(|micros| micros.parse().ok()) {
+            Some(micros) => Ok(Self(micros)),
+            None => Self::parse(&text).map_err(serde::de::Error::custom),
         }
     }
 }
@@ -242,6 +246,14 @@ mod tests {
         assert_eq!(TimeSpan::parse("24h").unwrap().to_string(), "1d");
         for text in ["", "d", "7", "7w", "-3d", "7 d", "99999999999999d"] {
             assert!(TimeSpan::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instant_beyond_the_calendar_is_read_back_from_json() {
+        for time in [Timestamp::MIN, Timestamp::from_micros(i64::MAX), Timestamp::from_micros(0)] {
+            let text = serde_json::to_string(&time).unwrap();
+            assert_eq!(serde_json::from_str::<Timestamp>(&text).unwrap(), time, "{text}");
         }
     }
 

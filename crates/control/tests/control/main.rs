@@ -1,0 +1,9 @@
+//! Claims about the loop, shown by playing synthetic histories through it.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
+
+mod baseline;
+mod decisions;
+mod interruption;
+mod versions;
+mod world;
