@@ -1,1 +1,36 @@
-//! Under construction.
+//! The service over HTTP: plain REST, the Open Inference Protocol, metrics and the OpenAPI document.
+//!
+//! It decides how a request is read, when it is admitted and how an answer or an error is written. It never
+//! decides what is answered: a handler parses, calls and renders. Every route stands once, in the table that
+//! both the router and the OpenAPI document are made from.
+//!
+//! ```
+//! let document = serde_json::to_value(perennial_server::openapi()).unwrap();
+//! assert_eq!(document["openapi"], "3.1.0");
+//! let predict = &document["paths"]["/v1/predict/{endpoint}"]["post"];
+//! assert_eq!(predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
+//!            "#/components/schemas/Prediction");
+//!
+//! // There is no authentication yet, so nobody outside this machine is let in.
+//! let everywhere = "0.0.0.0:7070".parse().unwrap();
+//! assert!(perennial_server::check_bind(everywhere).is_err());
+//! ```
+
+mod app;
+mod body;
+mod listen;
+mod metrics;
+mod openapi;
+mod parameters;
+mod problem;
+mod route;
+mod routes;
+mod schemas;
+mod sequencer;
+
+pub use app::App;
+pub use listen::{BindError, check_bind, serve};
+pub use openapi::openapi;
+pub use problem::Problem;
+pub use route::router;
+pub use sequencer::{Admitted, Sequencer};

@@ -5,6 +5,11 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use perennial_gateway::GatewayError;
+use perennial_log::LogError;
+use perennial_orchestrator::OrchestratorError;
+use perennial_pipeline::PipelineError;
+use perennial_store::StoreError;
 use perennial_types::Kind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -44,6 +49,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, detail)
     }
 
+    /// A defect of the service (500).
+    pub fn internal(error: &dyn std::error::Error) -> Self {
+        Self::of(Kind::Internal, error)
+    }
+
     /// Of an error's kind and message.
     pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
         let status = match kind {
@@ -57,6 +67,11 @@ impl Problem {
             tracing::error!(error = %error, "a request failed");
         }
         Self::new(status, error.to_string())
+    }
+
+    /// The sentence about what happened.
+    pub fn detail(&self) -> &str {
+        &self.detail
     }
 
     /// With a further member.
@@ -81,39 +96,64 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Query parameters; what does not fit is a problem that names the parameter.
-#[derive(Debug)]
-pub struct Query<T>(pub T);
+impl From<GatewayError> for Problem {
+    fn from(error: GatewayError) -> Self {
+        Self::of(error.kind(), &error)
+    }
+}
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
-    type Rejection = Problem;
+impl From<PipelineError> for Problem {
+    fn from(error: PipelineError) -> Self {
+        Self::of(error.kind(), &error)
+    }
+}
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let query = axum::extract::Query::<T>::from_request_parts(parts, state).await;
-        query.map(|query| Self(query.0)).map_err(|rejection| Problem::invalid(rejection.body_text()))
+impl From<LogError> for Problem {
+    fn from(error: LogError) -> Self {
+        Self::of(error.kind(), &error)
+    }
+}
+
+impl From<StoreError> for Problem {
+    fn from(error: StoreError) -> Self {
+        Self::of(error.kind(), &error)
+    }
+}
+
+impl From<OrchestratorError> for Problem {
+    fn from(error: OrchestratorError) -> Self {
+        let problem = Self::of(error.kind(), &error);
+        match error {
+            OrchestratorError::Faults(faults) => problem.with("faults", faults),
+            OrchestratorError::Refused(reasons) => problem.with("refusals", reasons),
+            _ => problem,
+        }
     }
 }
 
 /// Path parameters; what does not fit is a problem.
 #[derive(Debug)]
-pub struct Path<T>(pub T);
+pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        if parts.uri.path().contains("%00") {
+            return Err(Problem::invalid("the path contains %00, which no name does"));
+        }
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         path.map(|path| Self(path.0)).map_err(|rejection| Problem::invalid(rejection.body_text()))
     }
 }
 
 /// The answer to a path that no route has.
-pub async fn no_route(request: Request) -> Problem {
+pub(crate) async fn no_route(request: Request) -> Problem {
     Problem::not_found(format!("no route {}; GET /openapi.json lists them all", request.uri().path()))
 }
 
 /// The answer to a method that a route does not have.
-pub async fn no_method(request: Request) -> Problem {
+pub(crate) async fn no_method(request: Request) -> Problem {
     let detail = format!("{} does not take {}; see the Allow header", request.uri().path(), request.method());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail)
 }

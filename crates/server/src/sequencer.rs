@@ -79,14 +79,20 @@ impl Sequencer {
     ///
     /// # Errors
     /// As [`Sequencer::admit`].
-    pub async fn admit_change(&self, at: Option<Timestamp>, kind: ClockKind) -> Result<Admitted<'_>, Problem> {
+    pub async fn admit_change(
+        &self,
+        at: Option<Timestamp>,
+        kind: ClockKind,
+    ) -> Result<Admitted<'_>, Problem> {
         match (kind, at) {
             (ClockKind::Wall, None) => Ok(Admitted { at: self.clock.now(), _turn: None }),
             (ClockKind::Event, None) => {
                 let turn = self.last.lock().await;
                 Ok(Admitted { at: turn.unwrap_or_default(), _turn: Some(turn) })
             }
-            (ClockKind::Event, Some(at)) if self.orchestrator.clock_kind().is_some() => self.admit_event(at).await,
+            (ClockKind::Event, Some(at)) if self.orchestrator.clock_kind().is_some() => {
+                self.admit_event(at).await
+            }
             (ClockKind::Event, Some(at)) => {
                 let mut turn = self.last.lock().await;
                 *turn = Some(at);

@@ -1,0 +1,64 @@
+//! What handlers work with.
+
+use std::sync::Arc;
+
+use perennial_gateway::Gateway;
+use perennial_orchestrator::Orchestrator;
+use perennial_pipeline::Pipeline;
+use perennial_store::Store;
+use perennial_types::{Clock, did_you_mean};
+use tokio::sync::Mutex;
+
+use crate::metrics::Metrics;
+use crate::problem::Problem;
+use crate::sequencer::Sequencer;
+
+/// The service behind the routes.
+pub struct App {
+    pub(crate) gateway: Gateway,
+    pub(crate) orchestrator: Orchestrator,
+    pub(crate) sequencer: Sequencer,
+    pub(crate) metrics: Metrics,
+    /// Held from looking at the labels there are until new ones are queued, so that what a client is told of
+    /// its label is what becomes of it.
+    pub(crate) labelling: Mutex<()>,
+}
+
+impl App {
+    /// Of a gateway and an orchestrator over one pipeline; `clock` is the one of the process.
+    pub fn new(gateway: Gateway, orchestrator: Orchestrator, clock: Arc<dyn Clock>) -> Self {
+        let last = orchestrator.pipeline().last_available_at();
+        let sequencer = Sequencer::new(orchestrator.clone(), clock, last);
+        Self { gateway, orchestrator, sequencer, metrics: Metrics::new(), labelling: Mutex::new(()) }
+    }
+
+    pub(crate) fn pipeline(&self) -> &Pipeline {
+        self.orchestrator.pipeline()
+    }
+
+    /// The lineage store, once it shows what the caller could have seen.
+    pub(crate) async fn lineage(&self) -> Result<&Store, Problem> {
+        self.orchestrator.caught_up().await?;
+        Ok(self.orchestrator.store())
+    }
+
+    /// Refuse a model that was never declared.
+    pub(crate) fn check_model(&self, name: &str) -> Result<(), Problem> {
+        let state = self.orchestrator.state().lock();
+        if state.model(name).is_some() {
+            return Ok(());
+        }
+        let help = did_you_mean(name, state.models().map(|(known, _)| &**known));
+        Err(Problem::not_found(format!("no model {name:?}{help}")))
+    }
+
+    /// Refuse an endpoint that is not declared.
+    pub(crate) fn check_endpoint(&self, name: &str) -> Result<(), Problem> {
+        let endpoints = self.gateway.endpoints();
+        if endpoints.iter().any(|known| **known == *name) {
+            return Ok(());
+        }
+        let help = did_you_mean(name, endpoints.iter().map(AsRef::as_ref));
+        Err(Problem::not_found(format!("no endpoint {name:?}{help}")))
+    }
+}

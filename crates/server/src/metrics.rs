@@ -1,0 +1,200 @@
+//! What is measured: every name once, and how it is written for Prometheus.
+
+use std::time::Duration;
+
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use perennial_control::State;
+use perennial_pipeline::{Fallback, Ingested, Pipeline};
+use perennial_types::Position;
+
+const HTTP_REQUESTS: &str = "perennial_http_requests_total";
+const HTTP_DURATION: &str = "perennial_http_request_duration_seconds";
+const EVENT_ROWS: &str = "perennial_event_rows_total";
+const PREDICTIONS: &str = "perennial_predictions_total";
+const FEEDBACK: &str = "perennial_feedback_total";
+const LOG_HEAD: &str = "perennial_log_head_position";
+const LOG_APPLIED: &str = "perennial_log_applied_position";
+const LINEAGE_PROJECTED: &str = "perennial_lineage_projected_position";
+const FEATURE_KEYS: &str = "perennial_feature_keys";
+const FEATURE_LATE: &str = "perennial_feature_late_events";
+const RUNS_IN_FLIGHT: &str = "perennial_runs_in_flight";
+const ROW_VISITS: &str = "perennial_policy_row_visits";
+const LABELS: &str = "perennial_labels";
+const LATE_LABELS: &str = "perennial_late_labels";
+
+/// Upper bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 14] =
+    [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0];
+
+/// What is counted while requests are answered. What can be read from the state at any time is not kept here
+/// but looked up when somebody asks.
+pub(crate) struct Metrics {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let recorder = recorder();
+        let handle = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            describe_counter!(HTTP_REQUESTS, "Requests by route, method and status");
+            describe_histogram!(HTTP_DURATION, "Seconds from a request's head to the head of its answer");
+            describe_counter!(EVENT_ROWS, "Rows sent to a source, by what became of them");
+            describe_counter!(PREDICTIONS, "Answered prediction requests; fallback says why no version did");
+            describe_counter!(FEEDBACK, "Labels by what became of them");
+        });
+        Self { recorder, handle }
+    }
+
+    /// A request was answered; `route` is the template of its path.
+    pub(crate) fn requested(&self, route: &str, method: &str, status: u16, took: Duration) {
+        let (route, method) = (route.to_owned(), method.to_owned());
+        metrics::with_local_recorder(&self.recorder, || {
+            histogram!(HTTP_DURATION, "route" => route.clone(), "method" => method.clone())
+                .record(took.as_secs_f64());
+            counter!(HTTP_REQUESTS, "route" => route, "method" => method, "status" => status.to_string())
+                .increment(1);
+        });
+    }
+
+    /// Rows were sent to a source that is declared.
+    pub(crate) fn ingested(&self, source: &str, rows: &Ingested) {
+        let outcomes = [
+            ("accepted", rows.accepted),
+            ("duplicate", rows.duplicates),
+            ("refused", rows.refused.len() as u64),
+        ];
+        metrics::with_local_recorder(&self.recorder, || {
+            for (outcome, count) in outcomes {
+                counter!(EVENT_ROWS, "source" => source.to_owned(), "outcome" => outcome).increment(count);
+            }
+        });
+    }
+
+    /// A request to an endpoint that is declared was answered.
+    pub(crate) fn predicted(&self, endpoint: &str, fallback: Option<Fallback>) {
+        let fallback = match fallback {
+            None => "none",
+            Some(Fallback::NoVersion) => "no_version",
+            Some(Fallback::Error) => "error",
+            Some(Fallback::Deadline) => "deadline",
+        };
+        metrics::with_local_recorder(&self.recorder, || {
+            counter!(PREDICTIONS, "endpoint" => endpoint.to_owned(), "fallback" => fallback).increment(1);
+        });
+    }
+
+    /// A label was taken.
+    pub(crate) fn labelled(&self, status: &'static str) {
+        metrics::with_local_recorder(&self.recorder, || counter!(FEEDBACK, "status" => status).increment(1));
+    }
+
+    /// Fold what histograms have collected.
+    pub(crate) fn upkeep(&self) {
+        self.handle.run_upkeep();
+    }
+
+    /// Everything in the text format of Prometheus. What `now` shows is written from scratch, so that a view
+    /// or model that is gone leaves nothing behind.
+    pub(crate) fn render(&self, now: &Present<'_>) -> String {
+        let recorder = recorder();
+        metrics::with_local_recorder(&recorder, || now.set());
+        self.handle.render() + &recorder.handle().render()
+    }
+}
+
+fn recorder() -> PrometheusRecorder {
+    let buckets = Matcher::Full(HTTP_DURATION.to_owned());
+    match PrometheusBuilder::new().set_buckets_for_metric(buckets, &LATENCIES) {
+        Ok(builder) => builder.build_recorder(),
+        Err(error) => unreachable!("an empty list of buckets is the only one that is refused: {error}"),
+    }
+}
+
+/// The state of the service that gauges are read from.
+pub(crate) struct Present<'a> {
+    pub(crate) pipeline: &'a Pipeline,
+    pub(crate) state: &'a State,
+    pub(crate) projected: Position,
+}
+
+impl Present<'_> {
+    fn set(&self) {
+        describe_gauge!(LOG_HEAD, "Position of the last record of the log");
+        gauge!(LOG_HEAD).set(self.pipeline.head().0 as f64);
+        describe_gauge!(LOG_APPLIED, "Position up to which the log is applied");
+        gauge!(LOG_APPLIED).set(self.pipeline.applied().borrow().0 as f64);
+        describe_gauge!(LINEAGE_PROJECTED, "Position up to which lineage shows the log");
+        gauge!(LINEAGE_PROJECTED).set(self.projected.0 as f64);
+        self.set_features();
+        self.set_models();
+        describe_gauge!(LABELS, "Labels that can be trained on, by endpoint");
+        describe_gauge!(LATE_LABELS, "Labels that came after the endpoint had given up");
+        let endpoints = self.state.goal().map(|goal| goal.endpoints.as_slice()).unwrap_or_default();
+        for spec in endpoints {
+            let Some(endpoint) = self.state.endpoint(&spec.name) else { continue };
+            let labels = endpoint.labels().count_since(Position::START);
+            gauge!(LABELS, "endpoint" => spec.name.to_string()).set(labels as f64);
+            gauge!(LATE_LABELS, "endpoint" => spec.name.to_string()).set(endpoint.late() as f64);
+        }
+    }
+
+    fn set_features(&self) {
+        describe_gauge!(FEATURE_KEYS, "Entity keys with state, by view and version");
+        describe_gauge!(FEATURE_LATE, "Events that came late and were merged, by view and version");
+        for view in self.pipeline.engine().views() {
+            let Some((keys, late)) = self.pipeline.engine().counts(view.version()) else { continue };
+            let (name, version) = (view.spec().name.to_string(), view.version().short());
+            gauge!(FEATURE_KEYS, "view" => name.clone(), "version" => version.clone()).set(keys as f64);
+            gauge!(FEATURE_LATE, "view" => name, "version" => version).set(late as f64);
+        }
+    }
+
+    fn set_models(&self) {
+        describe_gauge!(RUNS_IN_FLIGHT, "Runs without a verdict, by model");
+        describe_gauge!(
+            ROW_VISITS,
+            "Rows times epochs of the runs that a policy started, by model and policy"
+        );
+        for (name, model) in self.state.models() {
+            let running = f64::from(u8::from(model.in_flight().is_some()));
+            gauge!(RUNS_IN_FLIGHT, "model" => name.to_string()).set(running);
+        }
+        let policies = self.state.goal().map(|goal| goal.policies.as_slice()).unwrap_or_default();
+        for policy in policies {
+            for name in &policy.spec.models {
+                let Some(model) = self.state.model(name) else { continue };
+                let visits: u64 = model.past_runs(&policy.spec.name).iter().map(|run| run.row_visits).sum();
+                let (model, policy) = (name.to_string(), policy.spec.name.to_string());
+                gauge!(ROW_VISITS, "model" => model, "policy" => policy).set(visits as f64);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_rendered_with_its_labels() {
+        let metrics = Metrics::new();
+        metrics.requested("/v1/predict/{endpoint}", "POST", 200, Duration::from_millis(3));
+        metrics.predicted("bike", Some(Fallback::NoVersion));
+        metrics.ingested("demand", &Ingested { accepted: 2, ..Ingested::default() });
+        metrics.labelled("accepted");
+        let text = metrics.handle.render();
+        for line in [
+            "perennial_http_requests_total{route=\"/v1/predict/{endpoint}\",method=\"POST\",status=\"200\"} 1",
+            "perennial_http_request_duration_seconds_bucket{route=\"/v1/predict/{endpoint}\",method=\"POST\",le=\"0.005\"} 1",
+            "perennial_predictions_total{endpoint=\"bike\",fallback=\"no_version\"} 1",
+            "perennial_event_rows_total{source=\"demand\",outcome=\"accepted\"} 2",
+            "perennial_feedback_total{status=\"accepted\"} 1",
+            "# TYPE perennial_feedback_total counter",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! A route: its path, its handler and what the OpenAPI document says of it; and the router of them all.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::handler::Handler;
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{self, MethodRouter};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+use utoipa::openapi::{HttpMethod, RefOr, Schema};
+
+use crate::App;
+use crate::parameters::{self, Param};
+use crate::problem::{Problem, no_method, no_route};
+use crate::{body, routes};
+
+/// A route of the service.
+pub(crate) struct Route {
+    pub(crate) method: HttpMethod,
+    pub(crate) path: &'static str,
+    pub(crate) handler: MethodRouter<Arc<App>>,
+    /// What it does, a sentence.
+    pub(crate) summary: &'static str,
+    pub(crate) query: Vec<Param>,
+    /// What query parameters beyond `query` mean, where others are taken.
+    pub(crate) other_query: Option<&'static str>,
+    /// What the body is.
+    pub(crate) body: Option<RefOr<Schema>>,
+    /// Whether the body may be an object a line.
+    pub(crate) lines: bool,
+    /// The answer of status 200: its media type and form.
+    pub(crate) reply: (&'static str, RefOr<Schema>),
+    /// Failures beyond those that any route may have.
+    pub(crate) failures: Vec<StatusCode>,
+}
+
+impl Route {
+    /// A route that reads.
+    pub(crate) fn get<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(HttpMethod::Get, path, routing::get(handler), summary)
+    }
+
+    /// A route that takes a body.
+    pub(crate) fn post<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(HttpMethod::Post, path, routing::post(handler), summary)
+    }
+
+    /// A route that replaces what is there.
+    pub(crate) fn put<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(HttpMethod::Put, path, routing::put(handler), summary)
+    }
+
+    fn new(
+        method: HttpMethod,
+        path: &'static str,
+        handler: MethodRouter<Arc<App>>,
+        summary: &'static str,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            handler,
+            summary,
+            query: Vec::new(),
+            other_query: None,
+            body: None,
+            lines: false,
+            reply: ("application/json", RefOr::T(Schema::default())),
+            failures: Vec::new(),
+        }
+    }
+
+    /// With query parameters.
+    pub(crate) fn query(mut self, params: &[Param]) -> Self {
+        self.query = params.to_vec();
+        self
+    }
+
+    /// With any other query parameters, and what they mean.
+    pub(crate) fn other_query(mut self, about: &'static str) -> Self {
+        self.other_query = Some(about);
+        self
+    }
+
+    /// With a JSON body.
+    pub(crate) fn body(mut self, schema: impl Into<RefOr<Schema>>) -> Self {
+        self.body = Some(schema.into());
+        self.failures.push(StatusCode::PAYLOAD_TOO_LARGE);
+        self
+    }
+
+    /// With a body that may also be one object a line.
+    pub(crate) fn or_lines(mut self) -> Self {
+        self.lines = true;
+        self
+    }
+
+    /// With a JSON answer.
+    pub(crate) fn reply(self, schema: impl Into<RefOr<Schema>>) -> Self {
+        self.reply_as("application/json", schema)
+    }
+
+    /// With an answer of another media type.
+    pub(crate) fn reply_as(mut self, media_type: &'static str, schema: impl Into<RefOr<Schema>>) -> Self {
+        self.reply = (media_type, schema.into());
+        self
+    }
+
+    /// Where a name in the path may not exist.
+    pub(crate) fn may_be_missing(self) -> Self {
+        self.may_fail(StatusCode::NOT_FOUND)
+    }
+
+    /// Where the request may contradict what is there.
+    pub(crate) fn may_conflict(self) -> Self {
+        self.may_fail(StatusCode::CONFLICT)
+    }
+
+    fn may_fail(mut self, status: StatusCode) -> Self {
+        self.failures.push(status);
+        self
+    }
+
+    /// The handler behind a check of the query.
+    fn guarded(self) -> MethodRouter<Arc<App>> {
+        let known: Arc<[&'static str]> = self.query.iter().map(|param| param.name).collect();
+        let others = self.other_query.is_some();
+        self.handler.route_layer(middleware::from_fn(move |request: Request, next: Next| {
+            let known = Arc::clone(&known);
+            async move {
+                parameters::check(request.uri(), &known, others)?;
+                Ok::<_, Problem>(next.run(request).await)
+            }
+        }))
+    }
+}
+
+/// Every route, ready to be served.
+pub fn router(app: Arc<App>) -> Router {
+    let mut router = Router::new();
+    for route in routes::all() {
+        router = router.route(route.path, route.guarded());
+    }
+    router
+        .method_not_allowed_fallback(no_method)
+        .fallback(no_route)
+        .layer(DefaultBodyLimit::max(body::LARGEST))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(middleware::from_fn_with_state(Arc::clone(&app), measured))
+        .layer(TraceLayer::new_for_http())
+        .with_state(app)
+}
+
+async fn measured(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    // What no route matched has one label together, and so do methods that no route has: anybody can send
+    // any number of different ones.
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let method = match method.as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT") => known,
+        _ => "other",
+    };
+    app.metrics.requested(route, method, response.status().as_u16(), started.elapsed());
+    response
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the layer hands the cause of a panic over as a box")]
+fn panicked(cause: Box<dyn Any + Send + 'static>) -> Response {
+    let text = cause.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| cause.downcast_ref::<&str>().copied()).unwrap_or("no message");
+    tracing::error!(panic = text, "a handler panicked");
+    let detail = "a defect of the service; its log says more";
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, detail).into_response()
+}

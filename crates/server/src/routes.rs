@@ -1,0 +1,36 @@
+//! The table of routes, one file a concern.
+
+mod decisions;
+mod deployments;
+mod events;
+mod features;
+mod feedback;
+mod inference;
+mod lineage;
+mod models;
+mod observe;
+mod page;
+mod predict;
+mod project;
+mod runs;
+
+use crate::route::Route;
+
+/// Every route of the service.
+pub(crate) fn all() -> Vec<Route> {
+    let concerns = [
+        project::routes(),
+        events::routes(),
+        predict::routes(),
+        feedback::routes(),
+        features::routes(),
+        models::routes(),
+        lineage::routes(),
+        deployments::routes(),
+        runs::routes(),
+        decisions::routes(),
+        inference::routes(),
+        observe::routes(),
+    ];
+    concerns.into_iter().flatten().collect()
+}

@@ -1,0 +1,81 @@
+//! Events of the declared sources.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use perennial_pipeline::RefusedRow;
+use perennial_types::{Position, did_you_mean};
+use serde::Serialize;
+
+use crate::App;
+use crate::body::Body;
+use crate::parameters::{AT, Params};
+use crate::problem::{Path, Problem};
+use crate::route::Route;
+use crate::schemas::{reference, rows};
+
+pub(super) fn routes() -> Vec<Route> {
+    let send = Route::post(
+        "/v1/events/{source}",
+        send,
+        "Send rows of a source: an object, an array, or an object a line",
+    )
+    .query(&[AT])
+    .body(rows())
+    .or_lines()
+    .reply(reference("EventReceipt"))
+    .may_be_missing()
+    .may_conflict();
+    vec![send]
+}
+
+/// What became of rows.
+#[derive(Serialize)]
+struct Receipt {
+    accepted: u64,
+    duplicates: u64,
+    refused: Vec<RefusedRow>,
+    position: Position,
+}
+
+async fn send(
+    State(app): State<Arc<App>>,
+    Path(source): Path<String>,
+    params: Params,
+    Body(body): Body,
+) -> Result<Json<Receipt>, Problem> {
+    if body.trim_ascii().is_empty() {
+        return Err(Problem::invalid("the body is empty; send a JSON object, an array or an object a line"));
+    }
+    check_source(&app, &source)?;
+    let queued = {
+        let admitted = app.sequencer.admit(params.at()?).await?;
+        app.pipeline().ingest(&source, &body, admitted.at())?
+    };
+    let rows = queued.acknowledged().await?;
+    app.metrics.ingested(&source, &rows);
+    if rows.accepted + rows.duplicates == 0 && !rows.refused.is_empty() {
+        let detail = format!("all {} rows were refused; they are kept as dead letters", rows.refused.len());
+        return Err(Problem::invalid(detail).with("refused", rows.refused));
+    }
+    let position = rows.position.unwrap_or_else(|| app.pipeline().head());
+    Ok(Json(Receipt {
+        accepted: rows.accepted,
+        duplicates: rows.duplicates,
+        refused: rows.refused,
+        position,
+    }))
+}
+
+/// Under the event clock admission moves time on, so that a request to nowhere is refused before it.
+fn check_source(app: &App, name: &str) -> Result<(), Problem> {
+    let declared = app.pipeline().declared();
+    let Some(goal) = declared.goal() else { return Ok(()) };
+    let sources = &goal.project.sources;
+    if sources.iter().any(|source| &*source.name == name) {
+        return Ok(());
+    }
+    let help = did_you_mean(name, sources.iter().map(|source| &*source.name));
+    Err(Problem::not_found(format!("no source {name:?}{help}")))
+}

@@ -1,0 +1,209 @@
+//! The forms of bodies and answers in the OpenAPI document.
+//!
+//! Rows of lineage are structures of the store, which knows nothing of HTTP; their forms are written down here,
+//! and tests hold both together.
+
+mod inference;
+mod lineage;
+mod serving;
+
+use axum::http::StatusCode;
+use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::{
+    ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
+};
+
+/// The states of a run.
+pub(crate) const RUN_STATES: [&str; 6] =
+    ["requested", "running", "succeeded", "failed", "refused", "promoted"];
+
+/// The verdicts of a decision.
+pub(crate) const VERDICTS: [&str; 3] = ["started", "held", "changed"];
+
+/// The failures that a route can answer with, and when it does.
+const PROBLEMS: [(StatusCode, &str, &str); 6] = [
+    (StatusCode::BAD_REQUEST, "Invalid", "The request is wrong; it will fail again."),
+    (StatusCode::NOT_FOUND, "NotFound", "Something that is named does not exist."),
+    (StatusCode::CONFLICT, "Conflict", "The request contradicts what is there already."),
+    (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "The body is too large."),
+    (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "A defect of the service or a broken machine."),
+    (
+        StatusCode::SERVICE_UNAVAILABLE,
+        "Unavailable",
+        "Something is away or busy; the same request may succeed later.",
+    ),
+];
+
+/// Every form and every failure by its name.
+pub(crate) fn components() -> Components {
+    let schemas = serving::schemas().into_iter().chain(lineage::schemas()).chain(inference::schemas());
+    let mut components = ComponentsBuilder::new();
+    for (name, fields) in schemas {
+        components = components.schema(name, fields.build());
+    }
+    for (_, name, about) in PROBLEMS {
+        let content = ContentBuilder::new().schema(Some(reference("Problem"))).build();
+        let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
+        components = components.response(name, response.build());
+    }
+    components.build()
+}
+
+/// The name of the response of a failure.
+pub(crate) fn problem_name(status: StatusCode) -> &'static str {
+    PROBLEMS.iter().find(|(known, ..)| *known == status).map_or("Internal", |(_, name, _)| *name)
+}
+
+/// An object whose members are listed.
+pub(crate) struct Fields(ObjectBuilder);
+
+impl Fields {
+    /// An object without members yet.
+    fn new(about: &str) -> Self {
+        Self(ObjectBuilder::new().schema_type(Type::Object).description(some(about)))
+    }
+
+    /// A member that is always there.
+    fn always(self, name: &str, schema: impl Into<RefOr<Schema>>) -> Self {
+        Self(self.0.property(name, schema).required(name))
+    }
+
+    /// A member that may be left out.
+    fn maybe(self, name: &str, schema: impl Into<RefOr<Schema>>) -> Self {
+        Self(self.0.property(name, schema))
+    }
+
+    /// No other members than those.
+    fn closed(self) -> Self {
+        Self(self.0.additional_properties(Some(AdditionalProperties::FreeForm(false))))
+    }
+
+    fn build(self) -> Object {
+        self.0.build()
+    }
+}
+
+fn some(about: &str) -> Option<&str> {
+    (!about.is_empty()).then_some(about)
+}
+
+fn of_type(kind: Type, about: &str) -> Object {
+    ObjectBuilder::new().schema_type(kind).description(some(about)).build()
+}
+
+/// A form by its name.
+pub(crate) fn reference(name: &str) -> RefOr<Schema> {
+    RefOr::Ref(Ref::from_schema_name(name))
+}
+
+/// A text.
+pub(crate) fn text(about: &str) -> Object {
+    of_type(Type::String, about)
+}
+
+/// One of a few texts.
+pub(crate) fn one_of_texts(about: &str, words: &[&str]) -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::String).description(some(about));
+    builder.enum_values(Some(words.iter().copied())).build()
+}
+
+/// An instant.
+pub(crate) fn instant(about: &str) -> Object {
+    let format = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(some(about)).build()
+}
+
+fn hash(about: &str) -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::String).description(some(about));
+    builder.pattern(Some("^[0-9a-f]{64}$")).build()
+}
+
+fn number(about: &str) -> Object {
+    of_type(Type::Number, about)
+}
+
+fn truth(about: &str) -> Object {
+    of_type(Type::Boolean, about)
+}
+
+fn whole(about: &str) -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::Integer).description(some(about));
+    builder.minimum(Some(0)).build()
+}
+
+/// A whole number in a range.
+pub(crate) fn whole_between(least: u32, most: u32) -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::Integer);
+    builder.minimum(Some(f64::from(least))).maximum(Some(f64::from(most))).build()
+}
+
+/// The same or null.
+fn nullable(mut object: Object) -> Object {
+    if let SchemaType::Type(kind) = object.schema_type {
+        object.schema_type = SchemaType::Array(vec![kind, Type::Null]);
+    }
+    if let Some(words) = &mut object.enum_values {
+        words.push(serde_json::Value::Null);
+    }
+    object
+}
+
+/// Another form or null.
+fn nullable_reference(name: &str) -> Schema {
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    OneOfBuilder::new().item(reference(name)).item(null).build().into()
+}
+
+fn list_of(item: impl Into<RefOr<Schema>>) -> ArrayBuilder {
+    ArrayBuilder::new().items(item.into())
+}
+
+/// An object with any members of one form.
+pub(crate) fn map_of(member: impl Into<RefOr<Schema>>, about: &str) -> Object {
+    let builder = ObjectBuilder::new().schema_type(Type::Object).description(some(about));
+    builder.additional_properties(Some(AdditionalProperties::RefOr(member.into()))).build()
+}
+
+/// Any JSON.
+fn anything(about: &str) -> Object {
+    ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(some(about)).build()
+}
+
+/// An object with any members.
+pub(crate) fn any_object(about: &str) -> Object {
+    of_type(Type::Object, about)
+}
+
+/// A body of text.
+pub(crate) fn plain_text() -> Object {
+    text("")
+}
+
+/// Rows whose columns a source declares, or one of them.
+pub(crate) fn rows() -> Schema {
+    let row = || any_object("A row: the columns that the source declares.");
+    OneOfBuilder::new().item(row()).item(list_of(row())).build().into()
+}
+
+/// A form or an array of it.
+pub(crate) fn one_or_many(name: &str) -> Schema {
+    OneOfBuilder::new().item(reference(name)).item(list_of(reference(name))).build().into()
+}
+
+fn page(name: &str) -> Fields {
+    Fields::new("A page of a list.")
+        .always("items", list_of(reference(name)))
+        .always("next_page_token", nullable(text("Asks for the next page; null at the end.")))
+}
+
+/// A page of a list.
+pub(crate) fn page_of(name: &str) -> Object {
+    page(name).build()
+}
+
+/// A page of the versions that are related to one.
+pub(crate) fn relatives() -> Object {
+    page("Version").always("truncated", truth("Whether the graph goes on beyond these.")).build()
+}

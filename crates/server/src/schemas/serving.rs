@@ -1,0 +1,186 @@
+//! Forms of what is sent and asked all the time, and of declarations.
+
+use super::{
+    Fields, any_object, anything, hash, instant, list_of, map_of, nullable, number, one_of_texts, reference,
+    text, whole,
+};
+
+/// The forms with their names.
+pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
+    let mut schemas = vec![
+        ("Problem", problem()),
+        ("Fault", fault()),
+        ("RefusedRow", refused_row()),
+        ("Status", status()),
+        ("Features", features()),
+    ];
+    schemas.extend(requests());
+    schemas.extend(declarations());
+    schemas
+}
+
+fn problem() -> Fields {
+    Fields::new("What a client gets in place of an answer (RFC 9457).")
+        .always("type", text("Always about:blank: the status says what kind of problem it is."))
+        .always("title", text("The name of the status."))
+        .always("status", whole("The HTTP status."))
+        .always("detail", text("What is wrong with this request, and what would help."))
+        .maybe("faults", list_of(reference("Fault")))
+        .maybe("refused", list_of(reference("RefusedRow")))
+        .maybe("refusals", list_of(text("Why a change of the declarations cannot be applied.")))
+}
+
+fn fault() -> Fields {
+    Fields::new("A mistake in the declarations.")
+        .always("file", text("The file's name."))
+        .always("line", whole("The line, from 1; 0 where there is none."))
+        .always("column", whole("The column, from 1; 0 where there is none."))
+        .always("path", text("The declaration and the field."))
+        .always("message", text("What is wrong."))
+        .always("help", nullable(text("What would help.")))
+}
+
+fn refused_row() -> Fields {
+    Fields::new("A row that does not fit its source.")
+        .always("line", whole("Its line in the body, from 1; of an array its element."))
+        .always("reason", text("Why, and what would help."))
+}
+
+fn status() -> Fields {
+    Fields::new("Where the service stands.")
+        .always("project", nullable(text("The project's name; null before declarations were applied.")))
+        .always("clock", nullable(one_of_texts("What drives the project's time.", &["wall", "event"])))
+        .always("at", nullable(instant("The last instant, under the event clock.")))
+        .always("head", whole("Position of the last record of the log."))
+        .always("projected", whole("Position up to which lineage shows the log."))
+        .always("version", text("The version of the program."))
+}
+
+fn features() -> Fields {
+    Fields::new("What a view says of an entity.")
+        .always("view", text("The view."))
+        .always("version", hash("Hash of its definition."))
+        .always("entity", any_object("The entity's columns."))
+        .always("at", instant("The instant whose windows were read."))
+        .always("position", whole("Events up to here were seen."))
+        .always(
+            "features",
+            map_of(anything("A value; null where it is unknown."), "The features by full name."),
+        )
+}
+
+fn requests() -> Vec<(&'static str, Fields)> {
+    let fallback = ["no_version", "error", "deadline"];
+    let statuses = ["accepted", "late", "duplicate", "conflict", "unknown_pending"];
+    vec![
+        (
+            "EventReceipt",
+            Fields::new("What became of sent rows.")
+                .always("accepted", whole("Rows that are events now."))
+                .always("duplicates", whole("Rows that were events already."))
+                .always("refused", list_of(reference("RefusedRow")))
+                .always("position", whole("The accepted rows can be read from this position on.")),
+        ),
+        (
+            "PredictionRequest",
+            Fields::new("A request to an endpoint.")
+                .maybe(
+                    "id",
+                    nullable(text(
+                        "Names the request, for feedback and for repeating it; at most 256 bytes.",
+                    )),
+                )
+                .always("request", any_object("The request's columns."))
+                .closed(),
+        ),
+        (
+            "Prediction",
+            Fields::new("An answered request.")
+                .always("id", text("The request's id, for feedback."))
+                .always(
+                    "prediction",
+                    number("The answer: the number of a regression, the probability of class 1."),
+                )
+                .always("model", nullable(text("The model that answered; null for the endpoint's default.")))
+                .always("version", nullable(whole("The number of its version.")))
+                .always("content_hash", nullable(hash("The content hash of its version.")))
+                .always("fallback", nullable(one_of_texts("Why the default was answered.", &fallback)))
+                .always("position", whole("Position of its record in the log.")),
+        ),
+        (
+            "Feedback",
+            Fields::new("A label or reward of a prediction.")
+                .always("prediction_id", text("The prediction's id."))
+                .always("value", number("The label."))
+                .maybe(
+                    "endpoint",
+                    nullable(text("The endpoint; only needed where none knows the prediction.")),
+                )
+                .closed(),
+        ),
+        (
+            "FeedbackResults",
+            Fields::new("What became of labels, in their order.")
+                .always("results", list_of(reference("FeedbackResult"))),
+        ),
+        (
+            "FeedbackResult",
+            Fields::new("What became of a label.")
+                .always("prediction_id", text("The prediction's id."))
+                .always("status", one_of_texts("What became of it.", &statuses)),
+        ),
+    ]
+}
+
+fn declarations() -> Vec<(&'static str, Fields)> {
+    vec![
+        (
+            "ProjectFiles",
+            Fields::new("The declarations of a project.")
+                .always("files", list_of(reference("ProjectFile")))
+                .closed(),
+        ),
+        (
+            "ProjectFile",
+            Fields::new("A file of declarations.")
+                .always("name", text("Its name, for messages."))
+                .always("text", text("Its YAML documents."))
+                .closed(),
+        ),
+        (
+            "Plan",
+            Fields::new("What applying declarations changes.")
+                .always("hash", hash("Hash of the declarations."))
+                .always("from", nullable(hash("Hash of what ran before.")))
+                .always("project", text("The project's name."))
+                .always("changes", list_of(reference("Change")))
+                .always("views", list_of(reference("ViewCost")))
+                .always("text", text("The plan for people.")),
+        ),
+        (
+            "Change",
+            Fields::new("A declaration that differs.")
+                .always("effect", one_of_texts("What happens to it.", &["created", "changed", "retired"]))
+                .always("kind", text("Its kind, as declared."))
+                .always("name", text("Its name."))
+                .always("fields", list_of(text("A field that differs.")))
+                .always("follows", list_of(text("What follows from it.")))
+                .always("refused", nullable(text("Why it cannot be applied."))),
+        ),
+        (
+            "ViewCost",
+            Fields::new("What the state of a view costs.")
+                .always("name", text("The view."))
+                .always("bytes_per_key", whole("Bytes of memory for each entity.")),
+        ),
+        (
+            "Project",
+            Fields::new("The declarations that run.")
+                .always("hash", hash("Hash of the declarations."))
+                .always("name", text("The project's name."))
+                .always("at", instant("When they were applied."))
+                .always("position", whole("Where the log says so."))
+                .always("declarations", anything("The canonical declarations.")),
+        ),
+    ]
+}
