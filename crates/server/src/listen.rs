@@ -1,13 +1,15 @@
 //! The listening socket: where it may be, and serving until told to stop.
 
-use std::future::Future;
+use std::future::{Future, IntoFuture};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 use crate::{App, router};
 
@@ -44,7 +46,7 @@ pub fn check_bind(addr: SocketAddr) -> Result<(), BindError> {
 pub async fn serve(
     listener: TcpListener,
     app: Arc<App>,
-    shutdown: impl Future<Output = ()> + Send + 'static,
+    shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let listener = listener.tap_io(|stream| {
         // Without it an answer of two small writes waits for the client's delayed acknowledgement.
@@ -53,7 +55,19 @@ pub async fn serve(
         }
     });
     let keeping = tokio::spawn(keep_metrics(Arc::clone(&app)));
-    let served = axum::serve(listener, router(app)).with_graceful_shutdown(shutdown).await;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let serving = axum::serve(listener, router(app)).with_graceful_shutdown(async {
+        // An end of the sender is a word to stop, too.
+        let _ = stopped.await;
+    });
+    let mut serving = pin!(serving.into_future());
+    let served = tokio::select! {
+        served = &mut serving => served,
+        () = shutdown => {
+            drop(stop);
+            serving.await
+        }
+    };
     keeping.abort();
     served
 }

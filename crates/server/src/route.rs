@@ -165,7 +165,8 @@ pub fn router(app: Arc<App>) -> Router {
         .layer(DefaultBodyLimit::max(body::LARGEST))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(middleware::from_fn_with_state(Arc::clone(&app), measured))
-        .layer(TraceLayer::new_for_http())
+        // Failures are logged where they are understood: in the problem that is answered.
+        .layer(TraceLayer::new_for_http().on_failure(()))
         .with_state(app)
 }
 

@@ -220,8 +220,8 @@ mod tests {
         );
         assert_eq!(
             message(r#"{"prediction":"a","value":1}"#),
-            "item 1: a label has no member \"prediction\"; known are prediction_id, value, endpoint; nothing of \
-             this request was taken"
+            "item 1: a label has no member \"prediction\"; did you mean \"prediction_id\"?; nothing of this request \
+             was taken"
         );
         assert!(message(r#"{"prediction_id":"a","value":true}"#).contains("found true"));
         assert!(message(r#"{"prediction_id":"a"}"#).contains("lacks the member \"value\""));

@@ -65,6 +65,7 @@ async fn running(State(app): State<Arc<App>>) -> Result<Json<perennial_store::Pr
 
 async fn plan(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<PlanReply>, Problem> {
     let files = files(&body)?;
+    parse(&files)?;
     Ok(Json(PlanReply::of(app.orchestrator.plan(&files)?)))
 }
 
@@ -74,7 +75,7 @@ async fn apply(
     Body(body): Body,
 ) -> Result<Json<PlanReply>, Problem> {
     let files = files(&body)?;
-    let project = Project::parse(&files).map_err(OrchestratorError::Faults)?;
+    let project = parse(&files)?;
     // The clock of a log never changes; the first declarations choose it.
     let clock = app.orchestrator.clock_kind().unwrap_or(project.clock);
     let admitted = app.sequencer.admit_change(params.at()?, clock).await?;
@@ -82,6 +83,16 @@ async fn apply(
     drop(admitted);
     tracing::info!(project = %plan.project, hash = %plan.to, changes = plan.changes.len(), "declarations applied");
     Ok(Json(PlanReply::of(plan)))
+}
+
+/// The project of some files. YAML can write a NUL character, which the tables of lineage cannot hold.
+fn parse(files: &[(String, String)]) -> Result<Project, Problem> {
+    let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+    let text = serde_json::to_string(&project).map_err(|error| Problem::internal(&error))?;
+    match text.contains("\\u0000") {
+        true => Err(Problem::invalid("the declarations contain a NUL character (\\0 in a quoted text)")),
+        false => Ok(project),
+    }
 }
 
 /// Pairs of a file's name and its text.

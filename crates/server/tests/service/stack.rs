@@ -1,0 +1,158 @@
+//! A service in a temporary directory, asked without a socket.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use perennial_gateway::GatewayFold;
+use perennial_log::{Durability, LogOptions};
+use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
+use perennial_pipeline::{Pipeline, PipelineOptions};
+use perennial_server::App;
+use perennial_store::{Blobs, Postgres, PostgresOptions, Store};
+use perennial_types::{Clock, Timestamp};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tower::ServiceExt;
+
+pub(crate) const PROJECT: &str = r#"
+kind: Project
+name: bikes
+clock: event
+---
+kind: Source
+name: demand
+schema: {event_id: string, hour: timestamp, slot: int64, cnt: int64}
+id: event_id
+event_time: hour
+available_at: arrival
+stream: {http: {}}
+retention: 40d
+---
+kind: FeatureView
+name: slot_demand
+entity: [slot]
+from: demand
+columns: {rides: "CAST(cnt AS DOUBLE)"}
+aggregates:
+  - {name: rides, op: avg, of: rides, windows: [7d]}
+---
+kind: Model
+name: usual
+task: regression
+request: {slot: int64, temp: double}
+features: [slot_demand.*]
+transforms:
+  - {of: [temp, slot_demand.*], fn: standardize, missing: mean}
+learner: {kind: linear, epochs: 1}
+first_version: {when: "labels.rows >= 100000"}
+---
+kind: Endpoint
+name: bike
+models: [usual]
+initial: usual
+label: {name: cnt, matures_after: 24h, give_up_after: 7d}
+outcome: independent_of_prediction
+on_failure: {default: 3}
+"#;
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::parse("2026-01-01").unwrap()
+    }
+}
+
+pub(crate) struct Stack {
+    router: Router,
+    pipeline: Pipeline,
+    postgres: Postgres,
+    _place: TempDir,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    pub(crate) fn detail(&self) -> String {
+        self.json()["detail"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        // The database server runs as another user where tests run as root.
+        std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        let postgres =
+            Postgres::start(&place.path().join("postgres"), &PostgresOptions::default()).await.unwrap();
+        let store = Store::connect(&postgres.address()).await.unwrap();
+        store.migrate().await.unwrap();
+        let options = PipelineOptions::new(place.path().join("data"));
+        let log = LogOptions::new(options.log_dir());
+        let blobs = Blobs::open(&place.path().join("blobs")).unwrap();
+        let (control, gateway) = (ControlFold::default(), GatewayFold::new(blobs.clone()));
+        let (control_handle, gateway_handle) = (control.handle(), gateway.handle());
+        let open = move || Pipeline::open(options, log, blobs, vec![Box::new(control), Box::new(gateway)]);
+        let pipeline = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
+        let gateway = gateway_handle.gateway(pipeline.clone(), Durability::Written);
+        let trainer = TrainerOptions {
+            program: "/nonexistent".into(),
+            runs_dir: place.path().join("runs"),
+            timeout: Duration::from_secs(1),
+            memory_bytes: 1 << 30,
+        };
+        let clock: Arc<dyn Clock> = Arc::new(Stopped);
+        let started =
+            Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, Arc::clone(&clock));
+        let app = App::new(gateway, started.await.unwrap(), clock);
+        Self { router: perennial_server::router(Arc::new(app)), pipeline, postgres, _place: place }
+    }
+
+    /// With the project applied at the start of 2011.
+    pub(crate) async fn declared() -> Self {
+        let stack = Self::start().await;
+        let files = json!({"files": [{"name": "bikes.yaml", "text": PROJECT}]});
+        let answer = stack.ask("PUT", "/v1/project?at=2011-01-01", &files.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", String::from_utf8_lossy(&answer.body));
+        stack
+    }
+
+    pub(crate) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send(method, path, &[], body.as_bytes().to_vec()).await
+    }
+
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Vec<u8>,
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "localhost");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = self.router.clone().oneshot(request.body(Body::from(body)).unwrap()).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap().to_vec();
+        Answer { status: parts.status, headers: parts.headers, body }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.pipeline.close().await.unwrap();
+        self.postgres.stop().await.unwrap();
+    }
+}
