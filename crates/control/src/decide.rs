@@ -143,7 +143,7 @@ impl State {
             verdict: DecisionVerdict::Started,
             trigger: Some(trigger),
             reason,
-            evaluations: serde_json::Value::Null,
+            evaluations: serde_json::Value::Array(Vec::new()),
             signals: signals.to_json(),
             memory: None,
             run: Some(run),

@@ -180,7 +180,6 @@ impl Orchestrator {
         let applied = Applied { at, hash: plan.to, goal: compiled.goal, declarations };
         let _turn = self.inner.turn.lock().await;
         self.append(&[ControlRecord::Applied(applied)], at).await?;
-        tracing::info!(project = %plan.project, hash = %plan.to.short(), "declarations applied");
         Ok(plan)
     }
 

@@ -34,7 +34,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     check_bind(address)?;
     let _lock = lock(&options.data)?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let mut stopping = Stopping::new()?;
+    let stopping = Stopping::new()?;
     let (database, postgres) = database(&options).await?;
     let store = Store::connect(&database).await?;
     store.migrate().await?;
@@ -133,7 +133,7 @@ impl Stopping {
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
 
-    async fn wait(&mut self) {
+    async fn wait(mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
