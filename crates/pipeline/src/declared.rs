@@ -94,7 +94,8 @@ impl Declared {
             ControlRecord::RolledBack(rolled_back) => {
                 self.set_current(rolled_back.model, rolled_back.to, record.position)?;
             }
-            ControlRecord::Decided(_) | ControlRecord::RunFinished(_) | ControlRecord::InstantDone { .. } => {}
+            ControlRecord::Decided(_) | ControlRecord::RunFinished(_) | ControlRecord::InstantDone { .. } => {
+            }
         }
         Ok(())
     }
@@ -123,7 +124,8 @@ impl Declared {
             let goal = index == newest;
             let mut used = goal;
             for model in &compiled.models {
-                let current = self.saved.current.values().any(|version| version.definition == model.definition);
+                let current =
+                    self.saved.current.values().any(|version| version.definition == model.definition);
                 if goal || current {
                     used = true;
                     add_views(&mut views, model.lookups.iter().map(|lookup| &lookup.view), &sources);
@@ -179,5 +181,6 @@ fn listed(faults: &[Fault]) -> String {
 /// # Errors
 /// When the payload is not one.
 pub fn control_record(record: &Record) -> Result<ControlRecord, PipelineError> {
-    serde_json::from_slice(&record.entry.payload).map_err(|error| PipelineError::record(record.position, error))
+    serde_json::from_slice(&record.entry.payload)
+        .map_err(|error| PipelineError::record(record.position, error))
 }

@@ -202,7 +202,8 @@ impl Fold for EngineFold {
             let shards = match saved {
                 Some((_, shards)) if shards.len() == self.engine.shards => shards,
                 Some(_) | None => {
-                    let reason = format!("view {:?} is not in it by {} shards", view.spec().name, self.engine.shards);
+                    let reason =
+                        format!("view {:?} is not in it by {} shards", view.spec().name, self.engine.shards);
                     return Err(PipelineError::Snapshot(reason));
                 }
             };

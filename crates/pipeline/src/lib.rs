@@ -3,6 +3,24 @@
 //! It decides in which order records are taken into account and that live and replayed state are made by one
 //! piece of code: [`Pipeline`] appends, follows and recovers; [`Engine`] holds the features; [`Builder`] makes
 //! training sets; [`Auditor`] looks for skew. It never decides what is trained or served.
+//!
+//! ```
+//! use perennial_log::LogOptions;
+//! use perennial_pipeline::{Pipeline, PipelineOptions};
+//! use perennial_store::Blobs;
+//! use perennial_types::Timestamp;
+//!
+//! let dir = tempfile::tempdir().unwrap();
+//! let options = PipelineOptions::new(dir.path());
+//! let log = LogOptions::new(options.log_dir());
+//! let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+//! let pipeline = Pipeline::open(options, log, blobs, Vec::new()).unwrap();
+//! let refused = pipeline.ingest("rides", b"{}", Timestamp::from_micros(0)).err().unwrap();
+//! assert_eq!(
+//!     refused.to_string(),
+//!     "no source \"rides\": no project is applied yet; apply one with `perennial apply DIR`"
+//! );
+//! ```
 
 mod declared;
 mod engine;

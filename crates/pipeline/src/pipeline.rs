@@ -5,10 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use perennial_control::ControlRecord;
-use perennial_log::{
-    Appended, Batch, Durability, Log, LogOptions, LogReader, Order, SystemFiles, Ticket,
-};
 use perennial_log::decode::{DeadLetter, decode_events};
+use perennial_log::{Appended, Batch, Durability, Log, LogOptions, LogReader, Order, SystemFiles, Ticket};
 use perennial_store::Blobs;
 use perennial_types::{AvailableAt, Entry, Position, Record, Stream, Timestamp, did_you_mean};
 use tokio::sync::watch;
@@ -233,7 +231,9 @@ impl Pipeline {
     pub async fn applied_through(&self, position: Position) -> Result<(), PipelineError> {
         let mut applied = self.applied();
         // The sender lives as long as this pipeline.
-        let _ = applied.wait_for(|applied| *applied >= position || self.inner.shared.failure.get().is_some()).await;
+        let _ = applied
+            .wait_for(|applied| *applied >= position || self.inner.shared.failure.get().is_some())
+            .await;
         self.check()
     }
 
@@ -331,7 +331,8 @@ impl Ingesting {
                 }
                 Appended::Duplicate(_) => self.ingested.duplicates += 1,
                 Appended::OutOfOrder { last } => {
-                    let reason = format!("its time of availability lies before {last}, that of the last record");
+                    let reason =
+                        format!("its time of availability lies before {last}, that of the last record");
                     self.ingested.refused.push(RefusedRow { line: *line, reason: reason.clone() });
                     letters.push(DeadLetter::new(reason, payload, *line).entry(&self.source, self.at));
                 }

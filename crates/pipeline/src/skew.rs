@@ -81,6 +81,8 @@ pub struct Auditor {
     declared: Declared,
     /// By what was seen, then by number.
     queries: BTreeMap<(Position, u64), Query>,
+    /// Queries that saw nothing after a position before their view was declared.
+    undeclared: Vec<(Position, Query)>,
     audit: Audit,
 }
 
@@ -88,15 +90,20 @@ impl Auditor {
     /// An audit by some options; both are at least one.
     pub fn new(options: AuditOptions) -> Self {
         let options = AuditOptions { batch: options.batch.max(1), shards: options.shards.max(1) };
-        let (views, queries) = (BTreeMap::new(), BTreeMap::new());
-        Self { options, views, declared: Declared::default(), queries, audit: Audit::default() }
+        let (declared, audit) = (Declared::default(), Audit::default());
+        let (views, queries, undeclared) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        Self { options, views, declared, queries, undeclared, audit }
     }
 
     /// Audit a log from its files alone. `progress` is told the last position read.
     ///
     /// # Errors
     /// When the log cannot be read or understood.
-    pub fn run(mut self, reader: &LogReader, mut progress: impl FnMut(Position)) -> Result<Audit, PipelineError> {
+    pub fn run(
+        mut self,
+        reader: &LogReader,
+        mut progress: impl FnMut(Position),
+    ) -> Result<Audit, PipelineError> {
         let mut records = reader.read(Position(1), reader.head())?;
         let mut current = self.read_ahead(&mut records)?;
         while let Some(last) = current.last() {
@@ -112,6 +119,7 @@ impl Auditor {
             progress(last);
         }
         self.ask_before(Position(u64::MAX))?;
+        self.audit.not_compared += self.undeclared.len() as u64;
         Ok(self.audit)
     }
 
@@ -147,7 +155,11 @@ impl Auditor {
                 break;
             }
             let ((seen, _), query) = entry.remove_entry();
-            self.compare(seen, &query)?;
+            if self.views.contains_key(&query.version) {
+                self.compare(seen, &query)?;
+            } else {
+                self.undeclared.push((seen, query));
+            }
         }
         Ok(())
     }
@@ -164,7 +176,8 @@ impl Auditor {
             }
             Stream::Event => {
                 self.audit.events += 1;
-                for replayed in self.views.values_mut().filter(|view| view.source.name == record.entry.source) {
+                for replayed in self.views.values_mut().filter(|view| view.source.name == record.entry.source)
+                {
                     let event = DecodedEvent::decode(&replayed.source, record)?;
                     replayed.apply(&event);
                 }
@@ -191,6 +204,12 @@ impl Auditor {
                 }
             }
             self.views.insert(*version, replayed);
+        }
+        for (seen, query) in std::mem::take(&mut self.undeclared) {
+            match self.views.contains_key(&query.version) {
+                true => self.compare(seen, &query)?,
+                false => self.undeclared.push((seen, query)),
+            }
         }
         Ok(())
     }
@@ -235,7 +254,8 @@ impl Replayed {
     }
 
     fn key(&self, json: &serde_json::Value) -> Result<EntityKey, String> {
-        let row = crate::served::key_schema(&self.view).decode_json(json).map_err(|error| error.to_string())?;
+        let row =
+            crate::served::key_schema(&self.view).decode_json(json).map_err(|error| error.to_string())?;
         Ok(EntityKey::from_values(&row))
     }
 }

@@ -11,10 +11,10 @@ use perennial_log::LogReader;
 use perennial_project::{CompiledModel, Lookup};
 use perennial_types::{ContentHash, Position, Record, Row, SourceSpec, Stream, TimeSpan, Timestamp, Value};
 
+use crate::PipelineError;
 use crate::engine::DecodedEvent;
 use crate::example::Asked;
 use crate::served::{FeedbackRecord, PredictionRecord};
-use crate::PipelineError;
 
 /// Labelled rows of a model, in the order in which their labels came.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,7 @@ struct Labelled {
     asked: Position,
     label: f64,
     known: Position,
+    known_at: Timestamp,
 }
 
 /// What a training set is built from.
@@ -82,16 +83,31 @@ impl Builder<'_> {
     /// Labelled requests by the position of their labels, up to `range.to`; those up to `range.after` are kept
     /// as far as they are needed for replay.
     fn labelled(&self, range: &DataRange) -> Result<Vec<Labelled>, PipelineError> {
-        let mut reach = self.endpoint.label.give_up_after;
+        let give_up_after = self.endpoint.label.give_up_after;
+        let mut reach = give_up_after;
         loop {
             let from = self.start(range, reach)?;
             let rows = self.scan(range, from)?;
-            let replayed = rows.iter().filter(|row| row.known <= range.after).count() as u64;
-            if replayed >= range.replay_rows || from <= Position(1) {
+            if range.since.is_some() || range.replay_rows == 0 || from <= Position(1) {
                 return Ok(rows);
             }
-            reach = TimeSpan::from_micros(reach.micros().saturating_mul(2).max(TimeSpan::from_days(1).micros()));
+            // Of rows that were known earlier, some have their request before the scan: the newest of those
+            // that were found would not be the newest that there are.
+            let whole_from = self.available_at(from)?.map(|at| at + give_up_after);
+            let old = rows.iter().filter(|row| row.known <= range.after);
+            let whole =
+                old.filter(|row| whole_from.is_some_and(|whole_from| row.known_at >= whole_from)).count();
+            if whole as u64 >= range.replay_rows {
+                return Ok(rows);
+            }
+            reach =
+                TimeSpan::from_micros(reach.micros().saturating_mul(2).max(TimeSpan::from_days(1).micros()));
         }
+    }
+
+    fn available_at(&self, position: Position) -> Result<Option<Timestamp>, PipelineError> {
+        let record = self.reader.read(position, position)?.next().transpose()?;
+        Ok(record.map(|record| record.entry.available_at))
     }
 
     /// Where requests may begin whose labels came after `range.after`, or a `reach` before that.
@@ -102,12 +118,10 @@ impl Builder<'_> {
         if range.after == Position::START {
             return Ok(Position(1));
         }
-        let mut at = self.reader.read(range.after, range.after)?;
-        let at = match at.next() {
-            Some(record) => record?.entry.available_at,
-            None => return Ok(Position(1)),
-        };
-        Ok(self.reader.first_at_or_after(at - reach)?)
+        match self.available_at(range.after)? {
+            Some(at) => Ok(self.reader.first_at_or_after(at - reach)?),
+            None => Ok(Position(1)),
+        }
     }
 
     fn scan(&self, range: &DataRange, from: Position) -> Result<Vec<Labelled>, PipelineError> {
@@ -135,7 +149,8 @@ impl Builder<'_> {
             if let Some((asked, asked_at, request)) = pending.remove(&pair.prediction.id)
                 && (pair.position > range.after || range.replay_rows > 0)
             {
-                rows.push(Labelled { request, asked_at, asked, label: pair.label, known: pair.position });
+                let (label, known, known_at) = (pair.label, pair.position, pair.known_at);
+                rows.push(Labelled { request, asked_at, asked, label, known, known_at });
             }
         }
         Ok(rows)
@@ -156,7 +171,8 @@ impl Builder<'_> {
     }
 
     fn asked(&self, row: &Labelled) -> Result<Asked<'_>, PipelineError> {
-        Asked::decode(self.model, &row.request.request).map_err(|error| PipelineError::record(row.asked, error))
+        Asked::decode(self.model, &row.request.request)
+            .map_err(|error| PipelineError::record(row.asked, error))
     }
 
     /// The outputs of a view for every row: as served where the view version was, else replayed at the
@@ -194,9 +210,10 @@ impl Builder<'_> {
     ) -> Result<(), PipelineError> {
         queries.sort_by_key(|query| query.0);
         let Some(last) = queries.last().map(|query| query.0) else { return Ok(()) };
-        let source = self.sources.iter().find(|source| source.name == lookup.view.spec().from).ok_or_else(|| {
-            PipelineError::Invalid(format!("view {:?} has no source", lookup.view.spec().name))
-        })?;
+        let source =
+            self.sources.iter().find(|source| source.name == lookup.view.spec().from).ok_or_else(|| {
+                PipelineError::Invalid(format!("view {:?} has no source", lookup.view.spec().name))
+            })?;
         let mut shard = Shard::new(vec![Arc::clone(&lookup.view)]);
         let mut queries = queries.into_iter().peekable();
         for record in self.reader.read(Position(1), last)? {
@@ -269,7 +286,8 @@ fn bits(value: &Value) -> Vec<u8> {
 }
 
 fn decode(record: &Record) -> Result<PredictionRecord, PipelineError> {
-    serde_json::from_slice(&record.entry.payload).map_err(|error| PipelineError::record(record.position, error))
+    serde_json::from_slice(&record.entry.payload)
+        .map_err(|error| PipelineError::record(record.position, error))
 }
 
 /// What the label join needs of a prediction; who answered does not matter for training.
