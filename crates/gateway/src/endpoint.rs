@@ -52,7 +52,8 @@ impl Endpoints {
         let specs = declared.goal().map(|goal| goal.project.endpoints.as_slice()).unwrap_or_default();
         for spec in specs {
             let earlier = before.endpoints.get(&spec.name);
-            let endpoint = Endpoint::build(spec, declared, blobs, earlier.and_then(|old| old.champion.as_ref()))?;
+            let endpoint =
+                Endpoint::build(spec, declared, blobs, earlier.and_then(|old| old.champion.as_ref()))?;
             endpoints.insert(Arc::clone(&spec.name), Arc::new(endpoint));
         }
         Ok(Self { endpoints })
@@ -80,7 +81,8 @@ impl Endpoint {
         let goal = declared.goal().ok_or_else(|| GatewayError::Internal("no goal".to_owned()))?;
         let models = spec.models.iter().filter_map(|name| goal.compiled.model(name));
         let wanted = models.map(|model| model.definition);
-        let used = spec.models.iter().filter_map(|name| declared.current(name)).map(|version| version.definition);
+        let used =
+            spec.models.iter().filter_map(|name| declared.current(name)).map(|version| version.definition);
         let mut definitions: Vec<Arc<Definition>> = Vec::new();
         for hash in wanted.chain(used) {
             let known = definitions.iter().any(|definition| definition.model.definition == hash);
@@ -171,7 +173,8 @@ impl Arm {
         let definition = declared.definition(version.definition).ok_or_else(|| {
             GatewayError::Internal(format!("version {} of {model:?} has no definition", version.number))
         })?;
-        let bytes = blobs.get(&version.artifact).map_err(|error| GatewayError::Internal(error.to_string()))?;
+        let bytes =
+            blobs.get(&version.artifact).map_err(|error| GatewayError::Internal(error.to_string()))?;
         let fitted = Fitted::load(&bytes).map_err(|error| GatewayError::Internal(error.to_string()))?;
         let served = ServedVersion {
             model: Arc::clone(model),
@@ -211,12 +214,7 @@ fn request_schema(definitions: &[Arc<Definition>], declared: usize) -> Result<Sc
     Schema::new(columns).map_err(|error| GatewayError::Internal(error.to_string()))
 }
 
-fn served_view(
-    lookup: &perennial_project::Lookup,
-    key: &Row,
-    values: &Row,
-    seen: Position,
-) -> ServedView {
+fn served_view(lookup: &perennial_project::Lookup, key: &Row, values: &Row, seen: Position) -> ServedView {
     ServedView {
         view: Arc::clone(&lookup.view.spec().name),
         version: lookup.view.version(),

@@ -2,6 +2,25 @@
 //!
 //! It decides which version answers and what is answered when none can. It never decides which version should:
 //! it follows the control stream.
+//!
+//! ```
+//! use perennial_gateway::GatewayFold;
+//! use perennial_log::{Durability, LogOptions};
+//! use perennial_pipeline::{Pipeline, PipelineOptions};
+//! use perennial_store::Blobs;
+//! use perennial_types::Timestamp;
+//!
+//! let dir = tempfile::tempdir().unwrap();
+//! let options = PipelineOptions::new(dir.path());
+//! let log = LogOptions::new(options.log_dir());
+//! let blobs = Blobs::open(&dir.path().join("blobs")).unwrap();
+//! let fold = GatewayFold::new(blobs.clone());
+//! let handle = fold.handle();
+//! let pipeline = Pipeline::open(options, log, blobs, vec![Box::new(fold)]).unwrap();
+//! let gateway = handle.gateway(pipeline, Durability::Written);
+//! let refused = gateway.predict("fare", None, &serde_json::json!({}), Timestamp::from_micros(0)).err().unwrap();
+//! assert_eq!(refused.to_string(), "no endpoint \"fare\"");
+//! ```
 
 mod endpoint;
 mod error;

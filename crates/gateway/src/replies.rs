@@ -42,7 +42,8 @@ impl Replies {
     pub(crate) fn keep(&mut self, record: &Record) -> Result<(), PipelineError> {
         let payload: PredictionRecord = serde_json::from_slice(&record.entry.payload)
             .map_err(|error| PipelineError::record(record.position, error))?;
-        let (key, at) = ((Arc::clone(&record.entry.source), Arc::clone(&record.entry.id)), record.entry.available_at);
+        let (key, at) =
+            ((Arc::clone(&record.entry.source), Arc::clone(&record.entry.id)), record.entry.available_at);
         let reply = Reply {
             id: Arc::clone(&record.entry.id),
             prediction: payload.prediction,

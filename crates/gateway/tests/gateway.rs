@@ -1,0 +1,302 @@
+//! Claims about answers, on a real log in a temporary directory.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use perennial_control::{Applied, ControlRecord, Judged, Place, RunVerdict, VersionRef};
+use perennial_gateway::{Gateway, GatewayError, GatewayFold, Reply};
+use perennial_learn::Fitted;
+use perennial_log::{Durability, LogOptions};
+use perennial_pipeline::{Fallback, Pipeline, PipelineOptions, PredictionRecord};
+use perennial_project::Project;
+use perennial_store::Blobs;
+use perennial_types::{ContentHash, Kind, Position, Stream, TimeSpan, Timestamp, Value};
+use serde_json::{Value as Json, json};
+use tokio::runtime::Runtime;
+
+/// Two models of one endpoint, each with a view of its own.
+const PROJECT: &str = r#"
+kind: Project
+name: taxi
+---
+kind: Source
+name: rides
+schema: {at: timestamp, zone: string, fare: double}
+event_time: at
+---
+kind: FeatureView
+name: zone
+entity: [zone]
+from: rides
+aggregates: [{name: fare, op: avg, of: fare, windows: [7d]}]
+---
+kind: FeatureView
+name: busy
+entity: [zone]
+from: rides
+aggregates: [{name: rides, op: count, windows: [1d]}]
+---
+kind: Model
+name: one
+task: regression
+request: {km: double, zone: string}
+features: [zone.*]
+transforms: [{of: [km, zone.*], fn: standardize}]
+learner: {kind: linear}
+---
+kind: Model
+name: two
+task: regression
+request: {zone: string, night: boolean?}
+features: [busy.*]
+transforms: [{of: [busy.*], fn: standardize}]
+learner: {kind: linear}
+---
+kind: Endpoint
+name: fare
+models: [one, two]
+initial: one
+label: {name: paid, matures_after: 2h}
+on_failure: {deadline: 20ms, default: 7.5}
+"#;
+
+fn minute(minutes: i64) -> Timestamp {
+    Timestamp::parse("2024-05-01").unwrap() + TimeSpan::from_secs(minutes * 60)
+}
+
+struct World {
+    runtime: Runtime,
+    pipeline: Pipeline,
+    gateway: Gateway,
+}
+
+impl World {
+    fn open(data: &Path) -> Self {
+        let options = PipelineOptions::new(data);
+        let log = LogOptions::new(options.log_dir());
+        let blobs = Blobs::open(&data.join("blobs")).unwrap();
+        let fold = GatewayFold::new(blobs.clone());
+        let handle = fold.handle();
+        let pipeline = Pipeline::open(options, log, blobs, vec![Box::new(fold)]).unwrap();
+        let gateway = handle.gateway(pipeline.clone(), Durability::Written);
+        Self { runtime: Runtime::new().unwrap(), pipeline, gateway }
+    }
+
+    fn control(&self, record: ControlRecord) {
+        let records = [record];
+        let appended = self.pipeline.append_control(&records, minute(0), Durability::Synced);
+        self.runtime.block_on(appended).unwrap();
+    }
+
+    fn apply(&self) {
+        let project = Project::parse(&[("taxi.yaml".into(), PROJECT.into())])
+            .unwrap_or_else(|faults| panic!("{faults:?}"));
+        let (at, hash, goal) = (minute(0), project.hash(), project.compile().unwrap().goal);
+        let declarations = serde_json::to_value(&project).unwrap();
+        self.control(ControlRecord::Applied(Applied { at, hash, goal, declarations }));
+    }
+
+    /// Fit and promote a version of model "one" whose answer grows with the distance.
+    fn promote(&self) -> Fitted {
+        let declared = self.pipeline.declared();
+        let model = declared.goal().unwrap().compiled.model("one").unwrap();
+        let rows: Vec<Vec<Value>> =
+            (0..40).map(|km| vec![Value::Double(f64::from(km)), Value::Double(9.0)]).collect();
+        let labels: Vec<f64> = (0..40).map(|km| 2.0 * f64::from(km)).collect();
+        let fitted = Fitted::fit(&model.fit, &rows, &labels).unwrap();
+        let artifact = self.pipeline.blobs().put(&fitted.save()).unwrap();
+        let (number, content_hash, definition) = (1, fitted.content_hash(None), model.definition);
+        self.control(ControlRecord::Judged(Judged {
+            run: "run_1".into(),
+            model: "one".into(),
+            at: minute(0),
+            verdict: RunVerdict::Promoted,
+            reason: "promoted without a gate".into(),
+            version: Some(VersionRef { number, content_hash, artifact, definition }),
+            first: true,
+            place: Place { endpoint: "fare".into(), share: 1.0 },
+        }));
+        fitted
+    }
+
+    fn ride(&self, zone: &str, fare: f64, at: Timestamp) {
+        let body = json!({"at": at, "zone": zone, "fare": fare}).to_string();
+        let queued = self.pipeline.ingest("rides", body.as_bytes(), at).unwrap();
+        assert_eq!(self.runtime.block_on(queued.acknowledged()).unwrap().accepted, 1);
+    }
+
+    fn predict(&self, id: &str, request: &Json, at: Timestamp) -> Result<Reply, GatewayError> {
+        let predicting = self.gateway.predict("fare", Some(id), request, at)?;
+        self.runtime.block_on(predicting.answered())
+    }
+
+    fn record(&self, position: Position) -> PredictionRecord {
+        let record = self.pipeline.reader().read(position, position).unwrap().next().unwrap().unwrap();
+        assert_eq!(record.entry.stream, Stream::Prediction);
+        serde_json::from_slice(&record.entry.payload).unwrap()
+    }
+
+    fn settle(&self) {
+        self.runtime.block_on(self.pipeline.settled()).unwrap();
+    }
+}
+
+#[test]
+fn one_id_gets_one_reply_also_after_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let request = json!({"km": 3.0, "zone": "x"});
+    let reply = world.predict("a", &request, minute(1)).unwrap();
+    // A version that is promoted in between does not change what was answered.
+    world.promote();
+    let head = world.pipeline.head();
+    assert_eq!(world.predict("a", &json!({"zone": "x", "km": 3}), minute(2)).unwrap(), reply);
+    let reused = world.predict("a", &json!({"km": 4.0, "zone": "x"}), minute(2)).unwrap_err();
+    assert_eq!(reused.kind(), Kind::Conflict);
+    assert_eq!(
+        reused.to_string(),
+        "id \"a\" was used for another request to endpoint \"fare\"; an id names one request"
+    );
+    assert_eq!(world.pipeline.head(), head, "neither took a position");
+    for clean in [true, false] {
+        // With its snapshot, and without.
+        if clean {
+            world.runtime.block_on(world.pipeline.snapshot()).unwrap();
+        } else {
+            std::fs::remove_dir_all(dir.path().join("snapshots")).unwrap();
+        }
+        let copy = tempfile::tempdir().unwrap();
+        copy_dir(dir.path(), copy.path());
+        let again = World::open(copy.path());
+        assert_eq!(again.predict("a", &request, minute(3)).unwrap(), reply);
+        assert_eq!(
+            again.predict("a", &json!({"km": 4.0, "zone": "x"}), minute(3)).unwrap_err().kind(),
+            Kind::Conflict
+        );
+    }
+}
+
+#[test]
+fn of_requests_of_one_id_at_one_time_the_first_queued_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let ask = |km: f64| {
+        world.gateway.predict("fare", Some("a"), &json!({"km": km, "zone": "x"}), minute(1)).unwrap()
+    };
+    let queued = [ask(1.0), ask(1.0)].map(|asked| world.runtime.block_on(asked.answered()).unwrap());
+    assert_eq!(queued[0], queued[1]);
+}
+
+#[test]
+fn without_a_version_the_default_is_answered_and_the_reason_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let reply = world.predict("a", &json!({"km": 3.0, "zone": "x"}), minute(1)).unwrap();
+    assert_eq!((reply.prediction, reply.served, reply.fallback), (7.5, None, Some(Fallback::NoVersion)));
+    let record = world.record(reply.position);
+    assert_eq!((record.prediction, record.drawn, record.fallback), (7.5, None, Some(Fallback::NoVersion)));
+}
+
+#[test]
+fn a_promoted_version_answers_with_the_features_of_its_view() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let fitted = world.promote();
+    world.ride("x", 9.0, minute(1));
+    let reply = world.predict("a", &json!({"km": 3.0, "zone": "x"}), minute(2)).unwrap();
+    assert_eq!(reply.prediction, fitted.predict(&[Value::Double(3.0), Value::Double(9.0)]).unwrap());
+    let served = reply.served.unwrap();
+    assert_eq!((&*served.model, served.number, reply.fallback), ("one", 1, None));
+    assert_eq!(world.gateway.serving("fare").unwrap(), Some(served));
+}
+
+#[test]
+fn the_features_of_every_model_of_the_endpoint_are_recorded_as_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    world.ride("x", 9.0, minute(1));
+    world.ride("x", 11.0, minute(2));
+    let reply = world.predict("a", &json!({"km": 3.0, "zone": "x"}), minute(3)).unwrap();
+    let record = world.record(reply.position);
+    let names: Vec<&str> = record.views.iter().map(|view| &*view.view).collect();
+    assert_eq!(names, ["zone", "busy"]);
+    for (view, value) in record.views.iter().zip([json!(10.0), json!(2)]) {
+        assert_eq!((&view.key, view.seen), (&json!({"zone": "x"}), Position(3)));
+        let features: Vec<&Json> = view.features.as_object().unwrap().values().collect();
+        assert_eq!(features, [&value]);
+        let (_, reading) = world.gateway.features(&view.view, &json!({"zone": "x"}), minute(3)).unwrap();
+        assert_eq!(reading.values[0].to_json(), value);
+    }
+    world.settle();
+}
+
+#[test]
+fn a_fault_of_a_request_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let head = world.pipeline.head();
+    for (request, message) in [
+        (json!({"zone": "x"}), "request: column \"km\" is missing"),
+        (json!({"km": "far", "zone": "x"}), "request: column \"km\" wants double, found \"far\""),
+        (
+            json!({"km": 1.0, "zone": "x", "nigt": true}),
+            "request: unknown column \"nigt\"; did you mean \"night\"?",
+        ),
+    ] {
+        let error = world.predict("a", &request, minute(1)).unwrap_err();
+        assert_eq!((error.kind(), error.to_string().as_str()), (Kind::Invalid, message));
+    }
+    let error = world.gateway.predict("far", None, &json!({}), minute(1)).err().unwrap();
+    assert_eq!(
+        (error.kind(), error.to_string()),
+        (Kind::NotFound, "no endpoint \"far\"; did you mean \"fare\"?".into())
+    );
+    let error = world.gateway.features("zon", &json!({}), minute(1)).err().unwrap();
+    assert_eq!(error.to_string(), "no feature view \"zon\"; did you mean \"zone\"?");
+    assert_eq!(world.pipeline.head(), head, "what is refused is not recorded");
+}
+
+#[test]
+fn a_version_whose_artifact_is_gone_stops_the_service_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let definition = world.pipeline.declared().goal().unwrap().compiled.model("one").unwrap().definition;
+    let (artifact, content_hash) = (ContentHash::of(b"gone"), ContentHash::of(b"state"));
+    let judged = Judged {
+        run: "run_1".into(),
+        model: Arc::from("one"),
+        at: minute(0),
+        verdict: RunVerdict::Promoted,
+        reason: String::new(),
+        version: Some(VersionRef { number: 1, content_hash, artifact, definition }),
+        first: true,
+        place: Place { endpoint: "fare".into(), share: 1.0 },
+    };
+    let records = [ControlRecord::Judged(judged)];
+    let appended = world.pipeline.append_control(&records, minute(0), Durability::Synced);
+    let error = world.runtime.block_on(appended).unwrap_err();
+    assert_eq!(error.kind(), Kind::Unavailable);
+    assert!(error.to_string().contains(&artifact.to_string()), "{error}");
+}
+
+fn copy_dir(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_dir(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), &target).unwrap();
+        }
+    }
+}
