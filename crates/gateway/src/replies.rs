@@ -25,10 +25,13 @@ pub struct Reply {
 /// The replies of the dedupe window.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replies {
-    /// By endpoint and id, with the hash of the request.
-    replies: BTreeMap<(Arc<str>, Arc<str>), (u64, Reply)>,
-    order: VecDeque<(Timestamp, (Arc<str>, Arc<str>))>,
+    /// With the hash of the request.
+    replies: BTreeMap<Key, (u64, Reply)>,
+    order: VecDeque<(Timestamp, Key)>,
 }
+
+/// Endpoint and id.
+type Key = (Arc<str>, Arc<str>);
 
 /// How long a reply is kept: as long as the log knows its id.
 pub(crate) const KEPT: TimeSpan = TimeSpan::from_hours(1);
