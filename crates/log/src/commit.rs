@@ -13,6 +13,8 @@ use crate::ticket::Waiting;
 
 /// Records that were written together, in order, and who waits until they are synced and applied.
 pub(crate) struct Group {
+    /// How many appends they come from.
+    pub(crate) appends: u64,
     pub(crate) records: Vec<Record>,
     pub(crate) waiting: Vec<Waiting>,
     /// The file they were written to. Earlier files were synced before it was begun.
@@ -26,6 +28,7 @@ impl Group {
 
     /// Take in the group that was written after this one.
     fn extend(&mut self, later: Self) {
+        self.appends += later.appends;
         self.records.extend(later.records);
         self.waiting.extend(later.waiting);
         self.file = later.file;
@@ -108,6 +111,7 @@ impl Applier {
                 applied = last.position;
                 self.shared.applied.store(applied.0, Ordering::Release);
             }
+            self.shared.settled.fetch_add(group.appends, Ordering::AcqRel);
             group.waiting.into_iter().for_each(|waiting| waiting.succeed(applied));
         }
     }

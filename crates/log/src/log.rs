@@ -195,7 +195,10 @@ impl Log {
         });
         match refused {
             Some(error) => Waiting::Append(reply, Vec::new()).fail(&error),
-            None => self.send(Job::Append(batch, reply)),
+            None => {
+                self.shared.queued.fetch_add(1, Ordering::AcqRel);
+                self.send(Job::Append(batch, reply));
+            }
         }
         ticket
     }
@@ -210,7 +213,12 @@ impl Log {
     /// Resolves when everything appended before this call is applied; it may not be synced yet.
     pub fn settle(&self) -> Ticket<Position> {
         let (reply, ticket) = Ticket::pair();
-        self.send(Job::Settle(reply));
+        let settled = self.shared.settled.load(Ordering::Acquire);
+        if settled == self.shared.queued.load(Ordering::Acquire) {
+            Waiting::Settle(reply).succeed(self.applied());
+        } else {
+            self.send(Job::Settle(reply));
+        }
         ticket
     }
 
@@ -282,6 +290,9 @@ pub(crate) struct Shared {
     pub(crate) head: AtomicU64,
     pub(crate) applied: AtomicU64,
     pub(crate) last_available_at: AtomicI64,
+    /// Appends that were queued, and those of them that were applied; equal when nothing is under way.
+    queued: AtomicU64,
+    pub(crate) settled: AtomicU64,
     /// The first failure; set once, and then nothing is acknowledged any more.
     failure: OnceLock<LogError>,
     /// The system reports a failed sync to one caller only, so callers take turns and look at `failure`.
@@ -294,6 +305,8 @@ impl Shared {
             head: AtomicU64::new(head.0),
             applied: AtomicU64::new(head.0),
             last_available_at: AtomicI64::new(last_available_at.micros()),
+            queued: AtomicU64::new(0),
+            settled: AtomicU64::new(0),
             failure: OnceLock::new(),
             syncing: Mutex::new(()),
         }
