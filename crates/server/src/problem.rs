@@ -13,30 +13,33 @@ use perennial_store::StoreError;
 use perennial_types::Kind;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 /// What a client gets in place of an answer.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Problem {
+    status: StatusCode,
+    detail: String,
+    /// Members beyond those of the standard, such as `faults` and `refused`; rarely any, hence the box.
+    more: Option<Box<Map<String, Value>>>,
+}
+
+/// A problem as it is written.
+#[derive(Serialize)]
+struct Document<'a> {
     #[serde(rename = "type")]
     type_uri: &'static str,
     title: &'static str,
     status: u16,
-    detail: String,
-    /// Members beyond those of the standard, such as `faults` and `refused`.
+    detail: &'a str,
     #[serde(flatten)]
-    more: serde_json::Map<String, serde_json::Value>,
+    more: Option<&'a Map<String, Value>>,
 }
 
 impl Problem {
     /// Of a status, with a sentence about what happened and what would help.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self {
-            type_uri: "about:blank",
-            title: status.canonical_reason().unwrap_or("Error"),
-            status: status.as_u16(),
-            detail: detail.into(),
-            more: serde_json::Map::new(),
-        }
+        Self { status, detail: detail.into(), more: None }
     }
 
     /// The request is wrong (400).
@@ -78,18 +81,24 @@ impl Problem {
     #[must_use]
     pub fn with(mut self, name: &str, value: impl Serialize) -> Self {
         let value = serde_json::to_value(value).unwrap_or_default();
-        self.more.insert(name.to_owned(), value);
+        self.more.get_or_insert_default().insert(name.to_owned(), value);
         self
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(&self)).into_response();
+        let document = Document {
+            type_uri: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Error"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            more: self.more.as_deref(),
+        };
+        let mut response = (self.status, Json(document)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
-        if status == StatusCode::SERVICE_UNAVAILABLE {
+        if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response

@@ -1,4 +1,5 @@
 //! The routes over a real pipeline, gateway and database.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share fails like a test")]
 
 mod conforming;
 mod malformed;
