@@ -16,7 +16,8 @@ use tempfile::TempDir;
 /// When it was not built: `cargo xtask test` builds it, `cargo build` does so by hand.
 pub fn binary() -> Result<PathBuf> {
     let own = std::env::current_exe()?;
-    let target = own.parent().and_then(std::path::Path::parent).context("a test runs in target/<profile>/deps")?;
+    let target =
+        own.parent().and_then(std::path::Path::parent).context("a test runs in target/<profile>/deps")?;
     let binary = target.join("perennial");
     ensure!(binary.exists(), "{} is not built; run cargo build, or cargo xtask test", binary.display());
     Ok(binary)

@@ -44,7 +44,12 @@ fn bits(figures: &Figures) -> Vec<u64> {
 fn complete(told: &Told, questions: usize) -> Result<()> {
     for stream in [Stream::Event, Stream::Prediction, Stream::Feedback] {
         let ids: Vec<_> = told.ids.iter().filter(|((of, _), _)| *of == stream).collect();
-        anyhow::ensure!(ids.len() == questions, "{} ids of {}, expected {questions}", ids.len(), stream.name());
+        anyhow::ensure!(
+            ids.len() == questions,
+            "{} ids of {}, expected {questions}",
+            ids.len(),
+            stream.name()
+        );
         for ((_, id), count) in ids {
             anyhow::ensure!(*count == 1, "{} {id:?} stands {count} times in the log", stream.name());
         }

@@ -68,7 +68,10 @@ async fn versions_come_by_themselves_and_a_rollback_brings_the_first_one_back() 
     label(&client, 0..60).await?;
     let first = current(&client, 1).await?;
     let answer = client.predict("kilns", Some("served"), &request(3), None).await?;
-    assert_eq!((answer.model.as_deref(), answer.version, answer.fallback), (Some("yield"), Some(first), None));
+    assert_eq!(
+        (answer.model.as_deref(), answer.version, answer.fallback),
+        (Some("yield"), Some(first), None)
+    );
     let again = client.predict("kilns", Some("served"), &request(3), None).await?;
     assert_eq!((again.prediction, again.position), (answer.prediction, answer.position));
 

@@ -164,7 +164,11 @@ impl LabelJoin {
     /// What a label would become if it came next.
     pub fn status_of(&self, label: &Feedback) -> LabelStatus {
         let again = |first: f64| {
-            if first.to_bits() == label.value.to_bits() { LabelStatus::Duplicate } else { LabelStatus::Conflict }
+            if first.to_bits() == label.value.to_bits() {
+                LabelStatus::Duplicate
+            } else {
+                LabelStatus::Conflict
+            }
         };
         match (self.predictions.get(&label.prediction_id), self.parked.get(&label.prediction_id)) {
             (Some(Answered::Labelled(first)), _) => again(*first),

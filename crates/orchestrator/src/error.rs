@@ -29,7 +29,9 @@ pub enum OrchestratorError {
     #[error("{}", .0.join("; "))]
     Refused(Vec<String>),
     /// A run failed for a cause of the machine, as often as it was repeated.
-    #[error("run {run} failed {attempts} times for a cause of the machine, last: {reason}; the instant is not done")]
+    #[error(
+        "run {run} failed {attempts} times for a cause of the machine, last: {reason}; the instant is not done"
+    )]
     Run {
         /// The run.
         run: String,

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use perennial_control::{Applied, ControlRecord, Pace, RolledBack, RunRequest, State, Step};
+use perennial_control::{Applied, ControlError, ControlRecord, Pace, RolledBack, RunRequest, State, Step};
 use perennial_log::Durability;
 use perennial_pipeline::Pipeline;
 use perennial_project::{ClockKind, Plan, Project};
 use perennial_store::Store;
 use perennial_types::{Clock, Position, Timestamp};
 
+use crate::OrchestratorError;
 use crate::fold::ControlHandle;
 use crate::projector::{Projected, Projector};
 use crate::trainer::{self, TrainerOptions};
-use crate::OrchestratorError;
 
 /// Drives the loop of a service. Cheap to clone.
 #[derive(Clone)]
@@ -120,6 +120,11 @@ impl Orchestrator {
         Ok(())
     }
 
+    /// Whether anything is due up to and including an instant of the event clock.
+    pub fn is_due(&self, at: Timestamp) -> bool {
+        self.next_instant(at).is_some()
+    }
+
     fn next_instant(&self, to: Timestamp) -> Option<Timestamp> {
         self.inner.state.lock().next_instant(to)
     }
@@ -149,12 +154,27 @@ impl Orchestrator {
         Ok(self.inner.pipeline.append_control(records, at, durability).await?)
     }
 
+    /// Read declarations. YAML can write a NUL character, which the tables of lineage cannot hold.
+    ///
+    /// # Errors
+    /// With every fault of the declarations.
+    pub fn parse(files: &[(String, String)]) -> Result<Project, OrchestratorError> {
+        let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+        let text = serde_json::to_string(&project)
+            .map_err(|error| OrchestratorError::Internal(error.to_string()))?;
+        if text.contains("\\u0000") {
+            let reason = "the declarations contain a NUL character (\\0 in a quoted text)";
+            return Err(ControlError::Goal(reason.to_owned()).into());
+        }
+        Ok(project)
+    }
+
     /// What applying declarations would change.
     ///
     /// # Errors
     /// With every fault of the declarations.
     pub fn plan(&self, files: &[(String, String)]) -> Result<Plan, OrchestratorError> {
-        let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+        let project = Self::parse(files)?;
         let declared = self.inner.pipeline.declared();
         let running = declared.goal().map(|goal| &goal.project);
         project.diff(running).map_err(OrchestratorError::Faults)
@@ -173,7 +193,7 @@ impl Orchestrator {
         if plan.changes.is_empty() {
             return Ok(plan);
         }
-        let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
+        let project = Self::parse(files)?;
         let compiled = project.compile().map_err(OrchestratorError::Faults)?;
         let declarations =
             serde_json::to_value(&project).map_err(|error| OrchestratorError::Internal(error.to_string()))?;

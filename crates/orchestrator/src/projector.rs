@@ -10,8 +10,8 @@ use perennial_control::{
 };
 use perennial_pipeline::{Pipeline, control_record};
 use perennial_store::{
-    Dataset, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project, Projection, Run, RunEnd, RunState,
-    Store, Verdict, Version,
+    Dataset, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project, Projection, Run, RunEnd,
+    RunState, Store, Verdict, Version,
 };
 use perennial_types::{Position, Stream};
 use tokio::sync::watch;
@@ -50,7 +50,8 @@ impl Projected {
     pub(crate) async fn caught_up(&self) -> Result<(), OrchestratorError> {
         let wanted = *self.notable.borrow();
         let mut projected = self.projected.clone();
-        let reached = tokio::time::timeout(PATIENCE, projected.wait_for(|position| *position >= wanted)).await;
+        let reached =
+            tokio::time::timeout(PATIENCE, projected.wait_for(|position| *position >= wanted)).await;
         if matches!(reached, Ok(Ok(_))) {
             return Ok(());
         }
@@ -63,7 +64,7 @@ impl Projector {
     pub(crate) fn new(
         pipeline: Pipeline,
         store: Store,
-            notable: watch::Receiver<Position>,
+        notable: watch::Receiver<Position>,
     ) -> (Self, Projected) {
         let projected = watch::Sender::new(Position::START);
         let trouble = Arc::default();
@@ -114,8 +115,7 @@ impl Projector {
                 }
                 Ok::<_, OrchestratorError>(control)
             });
-            let records =
-                records.await.map_err(|error| OrchestratorError::Internal(error.to_string()))??;
+            let records = records.await.map_err(|error| OrchestratorError::Internal(error.to_string()))??;
             for (position, record) in &records {
                 self.write(&mut projection, *position, record).await?;
             }

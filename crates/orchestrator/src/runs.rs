@@ -85,15 +85,14 @@ impl Orchestrator {
 
     async fn attempt(&self, request: &RunRequest) -> Result<Trained, TrainerError> {
         let declared = self.pipeline().declared();
-        let definition = declared
-            .definition(request.definition)
-            .cloned()
-            .ok_or_else(|| TrainerError::Data(format!("definition {} is no longer declared", request.definition)))?;
+        let definition = declared.definition(request.definition).cloned().ok_or_else(|| {
+            TrainerError::Data(format!("definition {} is no longer declared", request.definition))
+        })?;
         let goal = declared.goal().cloned().ok_or_else(|| TrainerError::data("no project is applied"))?;
         let endpoint = goal.project.endpoints.iter().find(|endpoint| endpoint.name == request.endpoint);
-        let endpoint = endpoint
-            .cloned()
-            .ok_or_else(|| TrainerError::Data(format!("endpoint {:?} is no longer declared", request.endpoint)))?;
+        let endpoint = endpoint.cloned().ok_or_else(|| {
+            TrainerError::Data(format!("endpoint {:?} is no longer declared", request.endpoint))
+        })?;
         let prepared = {
             let (run, definition, endpoint) = (request.clone(), Arc::clone(&definition), endpoint.clone());
             let orchestrator = self.clone();
@@ -129,7 +128,8 @@ impl Orchestrator {
         let dir = make_run_dir(self.trainer(), &request.id)?;
         let label = label_name(&definition.model.label, &definition.model.fit.inputs);
         let (schema, rows) = table(definition, &label, &set.training);
-        write_table(&dir.join(contract::TRAINING_SET_FILE), &schema, &rows, &[]).map_err(TrainerError::machine)?;
+        write_table(&dir.join(contract::TRAINING_SET_FILE), &schema, &rows, &[])
+            .map_err(TrainerError::machine)?;
         let (parent, parent_state) = match &request.parent {
             Some(parent) => {
                 let bytes = self.pipeline().blobs().get(&parent.artifact).map_err(TrainerError::machine)?;
@@ -243,7 +243,8 @@ fn judge(
     holdout: &Rows,
 ) -> Result<GateResult, TrainerError> {
     let GateSpec::NotWorse { metric: name, margin, confidence, .. } = gate;
-    let metric = Metric::from_name(name).ok_or_else(|| TrainerError::Data(format!("unknown metric {name:?}")))?;
+    let metric =
+        Metric::from_name(name).ok_or_else(|| TrainerError::Data(format!("unknown metric {name:?}")))?;
     let losses = |model: &Fitted| -> Result<Vec<f64>, TrainerError> {
         let rows = holdout.inputs.iter().zip(&holdout.labels);
         rows.map(|(row, label)| {

@@ -132,7 +132,9 @@ async fn watch(child: &mut Child, on_progress: &mut impl FnMut(Progress)) -> Res
     match status.code() {
         Some(0) => Ok(()),
         Some(EXIT_DATA) => Err(TrainerError::Data(last_line)),
-        Some(code) => Err(TrainerError::Machine(format!("the trainer ended with status {code}: {last_line}"))),
+        Some(code) => {
+            Err(TrainerError::Machine(format!("the trainer ended with status {code}: {last_line}")))
+        }
         None => Err(TrainerError::Machine(format!("the trainer was killed: {last_line}"))),
     }
 }
@@ -145,7 +147,9 @@ fn collect(dir: &Path) -> Result<Trained, TrainerError> {
     let found = ContentHash::of(&artifact);
     if found != manifest.sha256 {
         let (path, expected) = (path.display(), manifest.sha256);
-        return Err(TrainerError::Machine(format!("{path}: the manifest promises {expected}, found {found}")));
+        return Err(TrainerError::Machine(format!(
+            "{path}: the manifest promises {expected}, found {found}"
+        )));
     }
     Ok(Trained { artifact, manifest, metrics })
 }

@@ -42,10 +42,9 @@ async fn lineage(query: Lineage) -> anyhow::Result<Json> {
 }
 
 async fn of_version(named: &Named, what: &str) -> anyhow::Result<Json> {
-    let (model, version) = named
-        .version
-        .rsplit_once('/')
-        .with_context(|| format!("{:?} is no version: write it as model/3 or model/current", named.version))?;
+    let (model, version) = named.version.rsplit_once('/').with_context(|| {
+        format!("{:?} is no version: write it as model/3 or model/current", named.version)
+    })?;
     get(&named.server.url, &format!("/v1/models/{model}/versions/{version}{what}"), &[]).await
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use perennial_orchestrator::Orchestrator;
 use perennial_project::ClockKind;
-use perennial_types::{Clock, Timestamp};
-use tokio::sync::{Mutex, MutexGuard};
+use perennial_types::{Clock, Kind, TimeSpan, Timestamp};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::problem::Problem;
 
@@ -18,16 +18,20 @@ pub struct Sequencer {
     orchestrator: Orchestrator,
     clock: Arc<dyn Clock>,
     /// The last admitted instant. Held from admission until the request's records are queued in the log.
-    last: Mutex<Option<Timestamp>>,
+    last: Arc<Mutex<Option<Timestamp>>>,
 }
 
 /// A request's instant. Under the event clock nothing else is admitted until it is dropped.
-pub struct Admitted<'a> {
+pub struct Admitted {
     at: Timestamp,
-    _turn: Option<MutexGuard<'a, Option<Timestamp>>>,
+    _turn: Option<OwnedMutexGuard<Option<Timestamp>>>,
 }
 
-impl Admitted<'_> {
+/// The furthest that one request may move the event clock: what it passes cannot be done again, and a slip
+/// of the pen in a year would be the end of a play.
+const FURTHEST: TimeSpan = TimeSpan::from_days(366);
+
+impl Admitted {
     /// The request's instant.
     pub fn at(&self) -> Timestamp {
         self.at
@@ -37,7 +41,7 @@ impl Admitted<'_> {
 impl Sequencer {
     /// Of a service whose log ends at `last` (nothing for an empty log).
     pub fn new(orchestrator: Orchestrator, clock: Arc<dyn Clock>, last: Option<Timestamp>) -> Self {
-        Self { orchestrator, clock, last: Mutex::new(last) }
+        Self { orchestrator, clock, last: Arc::new(Mutex::new(last)) }
     }
 
     /// Admit a request.
@@ -45,7 +49,7 @@ impl Sequencer {
     /// # Errors
     /// A problem when `at` is missing, not wanted, earlier than an admitted one, or when what is due before it
     /// cannot be done.
-    pub async fn admit(&self, at: Option<Timestamp>) -> Result<Admitted<'_>, Problem> {
+    pub async fn admit(&self, at: Option<Timestamp>) -> Result<Admitted, Problem> {
         match (self.orchestrator.clock_kind(), at) {
             (None, _) => Err(Problem::not_found(
                 "no project is applied yet; apply one with `perennial apply DIR` or PUT /v1/project",
@@ -61,17 +65,21 @@ impl Sequencer {
         }
     }
 
-    async fn admit_event(&self, at: Timestamp) -> Result<Admitted<'_>, Problem> {
-        let mut last = self.last.lock().await;
-        if let Some(last) = *last
-            && at < last
-        {
-            let detail = format!("`at` never decreases: {at} is before {last}, which was admitted already");
-            return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
+    async fn admit_event(&self, at: Timestamp) -> Result<Admitted, Problem> {
+        let mut turn = Arc::clone(&self.last).lock_owned().await;
+        if let Some(last) = *turn {
+            check_step(last, at)?;
         }
-        self.orchestrator.advance_to(at).await.map_err(|error| Problem::of(error.kind(), &error))?;
-        *last = Some(at);
-        Ok(Admitted { at, _turn: Some(last) })
+        if self.orchestrator.is_due(at) {
+            // A task of its own: a client that goes away does not leave an instant half done.
+            let orchestrator = self.orchestrator.clone();
+            let advancing = tokio::spawn(async move { (orchestrator.advance_to(at).await, turn) });
+            let (advanced, back) = advancing.await.map_err(|error| Problem::of(Kind::Internal, &error))?;
+            advanced.map_err(|error| Problem::of(error.kind(), &error))?;
+            turn = back;
+        }
+        *turn = Some(at);
+        Ok(Admitted { at, _turn: Some(turn) })
     }
 
     /// The instant of a change by hand (declarations, rollbacks): `at` may be left out on the event clock too,
@@ -79,22 +87,18 @@ impl Sequencer {
     ///
     /// # Errors
     /// As [`Sequencer::admit`].
-    pub async fn admit_change(
-        &self,
-        at: Option<Timestamp>,
-        kind: ClockKind,
-    ) -> Result<Admitted<'_>, Problem> {
+    pub async fn admit_change(&self, at: Option<Timestamp>, kind: ClockKind) -> Result<Admitted, Problem> {
         match (kind, at) {
             (ClockKind::Wall, None) => Ok(Admitted { at: self.clock.now(), _turn: None }),
             (ClockKind::Event, None) => {
-                let turn = self.last.lock().await;
+                let turn = Arc::clone(&self.last).lock_owned().await;
                 Ok(Admitted { at: turn.unwrap_or_default(), _turn: Some(turn) })
             }
             (ClockKind::Event, Some(at)) if self.orchestrator.clock_kind().is_some() => {
                 self.admit_event(at).await
             }
             (ClockKind::Event, Some(at)) => {
-                let mut turn = self.last.lock().await;
+                let mut turn = Arc::clone(&self.last).lock_owned().await;
                 *turn = Some(at);
                 Ok(Admitted { at, _turn: Some(turn) })
             }
@@ -108,4 +112,18 @@ impl Sequencer {
     pub async fn last(&self) -> Option<Timestamp> {
         *self.last.lock().await
     }
+}
+
+/// Whether the event clock may go from `last` to `at` in one step.
+fn check_step(last: Timestamp, at: Timestamp) -> Result<(), Problem> {
+    if at < last {
+        let detail = format!("`at` never decreases: {at} is before {last}, which was admitted already");
+        return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
+    }
+    if at.since(last) > FURTHEST {
+        return Err(Problem::invalid(format!(
+            "`at` is {at}, more than {FURTHEST} after {last}, the last instant; if that is meant, go there in steps"
+        )));
+    }
+    Ok(())
 }

@@ -48,7 +48,8 @@ pub enum Stream {
 
 impl Stream {
     /// Every stream, in the order of their codes.
-    pub const ALL: [Self; 5] = [Self::Event, Self::Prediction, Self::Feedback, Self::Control, Self::DeadLetter];
+    pub const ALL: [Self; 5] =
+        [Self::Event, Self::Prediction, Self::Feedback, Self::Control, Self::DeadLetter];
 
     /// The name in files and messages.
     pub fn name(self) -> &'static str {

@@ -187,7 +187,11 @@ impl Column {
     /// When the text is not of the column's type.
     pub fn decode_text(&self, text: &str) -> Result<Value, RowError> {
         if text.is_empty() {
-            return if self.nullable { Ok(Value::Null) } else { Err(RowError::Missing(self.name.to_string())) };
+            return if self.nullable {
+                Ok(Value::Null)
+            } else {
+                Err(RowError::Missing(self.name.to_string()))
+            };
         }
         let value = match self.data_type {
             DataType::Boolean => match text {
@@ -196,7 +200,9 @@ impl Column {
                 _ => None,
             },
             DataType::Int64 => text.parse().ok().map(Value::Int64),
-            DataType::Double => text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Double),
+            DataType::Double => {
+                text.parse().ok().filter(|number: &f64| number.is_finite()).map(Value::Double)
+            }
             DataType::String => Some(Value::String(text.into())),
             DataType::Timestamp => Timestamp::parse(text).ok().map(Value::Timestamp),
             DataType::Duration => None,

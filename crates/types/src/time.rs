@@ -110,7 +110,11 @@ impl FromStr for Timestamp {
 impl Serialize for Timestamp {
     /// RFC 3339 for people (JSON), microseconds in binary formats.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 
@@ -137,8 +141,14 @@ impl TimeSpan {
     pub const ZERO: Self = Self(0);
 
     /// The units of the written form, largest first, in microseconds.
-    const UNITS: [(&'static str, i64); 6] =
-        [("d", 86_400_000_000), ("h", 3_600_000_000), ("m", 60_000_000), ("s", 1_000_000), ("ms", 1_000), ("us", 1)];
+    const UNITS: [(&'static str, i64); 6] = [
+        ("d", 86_400_000_000),
+        ("h", 3_600_000_000),
+        ("m", 60_000_000),
+        ("s", 1_000_000),
+        ("ms", 1_000),
+        ("us", 1),
+    ];
 
     /// From microseconds.
     pub const fn from_micros(micros: i64) -> Self {
@@ -199,7 +209,11 @@ impl FromStr for TimeSpan {
 impl Serialize for TimeSpan {
     /// As declared for people (JSON), microseconds in binary formats.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if serializer.is_human_readable() { serializer.collect_str(self) } else { serializer.serialize_i64(self.0) }
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            serializer.serialize_i64(self.0)
+        }
     }
 }
 

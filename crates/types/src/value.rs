@@ -27,7 +27,8 @@ pub enum DataType {
 
 impl DataType {
     /// The types that a declaration may name.
-    pub const DECLARABLE: [Self; 5] = [Self::Boolean, Self::Int64, Self::Double, Self::String, Self::Timestamp];
+    pub const DECLARABLE: [Self; 5] =
+        [Self::Boolean, Self::Int64, Self::Double, Self::String, Self::Timestamp];
 
     /// The name in declarations and messages.
     pub fn name(self) -> &'static str {

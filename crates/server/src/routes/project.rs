@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use perennial_orchestrator::OrchestratorError;
-use perennial_project::{Change, Plan, Project, ViewCost};
+use perennial_orchestrator::Orchestrator;
+use perennial_project::{Change, Plan, ViewCost};
 use perennial_store::PageRequest;
 use perennial_types::ContentHash;
 use serde::Serialize;
@@ -65,7 +65,6 @@ async fn running(State(app): State<Arc<App>>) -> Result<Json<perennial_store::Pr
 
 async fn plan(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<PlanReply>, Problem> {
     let files = files(&body)?;
-    parse(&files)?;
     Ok(Json(PlanReply::of(app.orchestrator.plan(&files)?)))
 }
 
@@ -75,7 +74,7 @@ async fn apply(
     Body(body): Body,
 ) -> Result<Json<PlanReply>, Problem> {
     let files = files(&body)?;
-    let project = parse(&files)?;
+    let project = Orchestrator::parse(&files)?;
     // The clock of a log never changes; the first declarations choose it.
     let clock = app.orchestrator.clock_kind().unwrap_or(project.clock);
     let admitted = app.sequencer.admit_change(params.at()?, clock).await?;
@@ -83,16 +82,6 @@ async fn apply(
     drop(admitted);
     tracing::info!(project = %plan.project, hash = %plan.to, changes = plan.changes.len(), "declarations applied");
     Ok(Json(PlanReply::of(plan)))
-}
-
-/// The project of some files. YAML can write a NUL character, which the tables of lineage cannot hold.
-fn parse(files: &[(String, String)]) -> Result<Project, Problem> {
-    let project = Project::parse(files).map_err(OrchestratorError::Faults)?;
-    let text = serde_json::to_string(&project).map_err(|error| Problem::internal(&error))?;
-    match text.contains("\\u0000") {
-        true => Err(Problem::invalid("the declarations contain a NUL character (\\0 in a quoted text)")),
-        false => Ok(project),
-    }
 }
 
 /// Pairs of a file's name and its text.
