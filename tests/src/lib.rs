@@ -52,7 +52,7 @@ pub struct Told {
 /// # Errors
 /// When it cannot be read or understood.
 pub fn told(data: &std::path::Path) -> Result<Told> {
-    let reader = LogReader::open(&PipelineOptions::new(data).log_dir())?;
+    let reader = LogReader::open(PipelineOptions::new(data).log_dir())?;
     let mut told = Told::default();
     for record in reader.read(Position(1), reader.head())? {
         let record = record?;

@@ -92,7 +92,7 @@ async fn killed(data: &Path, seed: u64) -> Result<Figures> {
         }
         Ok::<Service, anyhow::Error>(service)
     };
-    let options = Options { patience: Duration::from_secs(60), ..Options::default() };
+    let options = Options { patience: Duration::from_secs(60) };
     let playing = play(&client, &options, |progress| {
         asked.send_replace(progress.done);
     });

@@ -7,6 +7,7 @@ use perennial_remote::Client;
 use serde_json::Value as Json;
 
 use crate::cli::{Lineage, Named, Question};
+use crate::output::say;
 
 pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
     let answer = match question {
@@ -24,7 +25,7 @@ pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
             Client::new(&server.url)?.rollback(&model, to, &reason, at).await?
         }
     };
-    println!("{}", serde_json::to_string_pretty(&answer)?);
+    say(serde_json::to_string_pretty(&answer)?);
     Ok(ExitCode::SUCCESS)
 }
 

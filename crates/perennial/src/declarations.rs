@@ -9,6 +9,8 @@ use perennial_project::Project;
 use perennial_remote::{Client, ProjectFile, RemoteError};
 use perennial_types::Timestamp;
 
+use crate::output::say;
+
 /// The declarations' files, by name; of a directory all `.yaml` and `.yml` files.
 pub(crate) fn read(project: &Path) -> anyhow::Result<Vec<(String, String)>> {
     let mut paths = Vec::new();
@@ -39,9 +41,9 @@ pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
     match Project::parse(&files) {
         Ok(parsed) => {
             let plan = parsed.diff(None).map_err(|faults| anyhow::anyhow!(listed(&faults)))?;
-            println!("project {:?} is valid ({})", parsed.name, parsed.hash().short());
+            say(format!("project {:?} is valid ({})", parsed.name, parsed.hash().short()));
             for view in plan.views {
-                println!("  view {:?} takes about {} bytes for each key", view.name, view.bytes_per_key);
+                say(format!("  view {:?} takes about {} bytes for each key", view.name, view.bytes_per_key));
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -70,7 +72,7 @@ fn files(project: &Path) -> anyhow::Result<Vec<ProjectFile>> {
 fn report(answer: Result<perennial_remote::ProjectChange, RemoteError>) -> anyhow::Result<ExitCode> {
     match answer {
         Ok(change) => {
-            println!("{}", change.text.trim_end());
+            say(change.text.trim_end());
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {

@@ -11,6 +11,8 @@ use perennial_remote::Client;
 use perennial_types::{SourceSpec, Timestamp};
 use serde_json::Value as Json;
 
+use crate::output::say;
+
 /// Rows of one request.
 const ROWS: usize = 5_000;
 /// How many refused rows are printed one by one.
@@ -47,13 +49,13 @@ pub(crate) async fn run(
     }
     send(&client, source, &batch, at, &mut sent).await?;
     bar.finish_and_clear();
-    println!(
+    say(format!(
         "{} rows accepted, {} were there already, {} refused",
         sent.accepted,
         sent.duplicates,
         sent.refused.len()
-    );
-    sent.refused.iter().take(SHOWN).for_each(|reason| println!("  {reason}"));
+    ));
+    sent.refused.iter().take(SHOWN).for_each(|reason| say(format!("  {reason}")));
     Ok(if sent.refused.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod declarations;
 mod import;
+mod output;
 mod serve;
 mod skew;
 mod train;

@@ -51,14 +51,6 @@ impl Cargo {
     pub(crate) fn program(&self, profile: &str, name: &str) -> PathBuf {
         self.target.join(profile).join(name)
     }
-
-    /// Whether any package has a directory of benchmarks.
-    pub(crate) fn has_benchmarks(&self) -> Result<bool> {
-        let crates = self.workspace.join("crates");
-        let entries = crates.read_dir().with_context(|| format!("read {}", crates.display()))?;
-        let packages = entries.flatten().map(|entry| entry.path()).chain([self.workspace.join("tests")]);
-        Ok(packages.into_iter().any(|package| package.join("benches").is_dir()))
-    }
 }
 
 /// Replace this process by the example; the error says why that failed.

@@ -71,17 +71,15 @@ fn demo(arguments: &[String]) -> Result<()> {
 
 fn test(arguments: &[String]) -> Result<()> {
     install::install(&Need::ALL)?;
-    Cargo::new()?.run_with(&["test", "--workspace"], arguments)
+    let cargo = Cargo::new()?;
+    // The end-to-end tests start the program itself.
+    cargo.run(&["build", "--package", "perennial"])?;
+    cargo.run_with(&["test", "--workspace"], arguments)
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
-    let cargo = Cargo::new()?;
-    if !cargo.has_benchmarks()? {
-        println!("there are no benchmarks yet");
-        return Ok(());
-    }
-    install::install(&Need::ALL)?;
-    cargo.run_with(&["bench", "--workspace"], arguments)
+    install::install(&[Need::Linker])?;
+    Cargo::new()?.run_with(&["bench", "--package", "perennial-tests", "--bench", "paths"], arguments)
 }
 
 fn lint() -> Result<()> {
