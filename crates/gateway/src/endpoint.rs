@@ -11,7 +11,7 @@ use perennial_pipeline::{
     Asked, Declared, Definition, Engine, Fallback, PredictionRecord, ServedVersion, ServedView, key_schema,
 };
 use perennial_store::Blobs;
-use perennial_types::{Column, ContentHash, Position, Row, RowError, Schema, Timestamp, did_you_mean};
+use perennial_types::{Clock, Column, ContentHash, Position, Row, RowError, Schema, Timestamp, did_you_mean};
 use serde_json::Value as Json;
 
 use crate::GatewayError;
@@ -114,13 +114,51 @@ impl Endpoint {
         self.champion.as_ref().map(|arm| &arm.served)
     }
 
-    /// Answer a canonical request, and say everything about it.
-    pub(crate) fn answer(&self, request: Json, engine: &Engine, at: Timestamp) -> PredictionRecord {
+    /// Answer a canonical request, and say everything about it. `wall` is there where deadlines are kept.
+    pub(crate) fn answer(
+        &self,
+        request: Json,
+        engine: &Engine,
+        at: Timestamp,
+        wall: Option<&dyn Clock>,
+    ) -> PredictionRecord {
+        let (views, looked) = self.look_up(&request, engine, at);
+        let drawn = self.champion.as_ref().map(|arm| arm.served.clone());
+        let (prediction, fallback) = match self.ask(&request, &looked, wall) {
+            Ok(prediction) => (prediction, None),
+            Err(fallback) => (self.spec.on_failure.default, Some(fallback)),
+        };
+        let served = drawn.clone().filter(|_| fallback.is_none());
+        PredictionRecord { request, views, drawn, propensity: 1.0, served, prediction, fallback }
+    }
+
+    /// The version's answer, or why there is none.
+    fn ask(&self, request: &Json, looked: &[Looked], wall: Option<&dyn Clock>) -> Result<f64, Fallback> {
+        let Some(arm) = &self.champion else { return Err(Fallback::NoVersion) };
+        let begun = wall.map(Clock::now);
+        let answered = arm.predict(request, looked);
+        let took = begun.zip(wall).map(|(begun, wall)| wall.now().since(begun));
+        let (model, version) = (&arm.served.model, arm.served.number);
+        match answered {
+            Ok(_) if took.is_some_and(|took| took > self.spec.on_failure.deadline) => {
+                tracing::warn!(endpoint = %self.spec.name, %model, version, "a version took too long");
+                Err(Fallback::Deadline)
+            }
+            Ok(prediction) => Ok(prediction),
+            Err(reason) => {
+                tracing::warn!(endpoint = %self.spec.name, %model, version, reason, "a version failed");
+                Err(Fallback::Error)
+            }
+        }
+    }
+
+    /// The features of every model of the endpoint, each view and key once.
+    fn look_up(&self, request: &Json, engine: &Engine, at: Timestamp) -> (Vec<ServedView>, Vec<Looked>) {
         let mut looked: Vec<Looked> = Vec::new();
         let mut views = Vec::new();
         for definition in &self.definitions {
             // A column that only an earlier definition has may be missing; its version then fails below.
-            let Ok(asked) = Asked::decode(&definition.model, &request) else { continue };
+            let Ok(asked) = Asked::decode(&definition.model, request) else { continue };
             for lookup in &definition.model.lookups {
                 let (version, key) = (lookup.view.version(), asked.key(lookup));
                 if looked.iter().any(|known| known.version == version && known.key == key) {
@@ -135,23 +173,7 @@ impl Endpoint {
                 looked.push(Looked { version, key, values });
             }
         }
-        let drawn = self.champion.as_ref().map(|arm| arm.served.clone());
-        let answered = match &self.champion {
-            Some(arm) => arm.predict(&request, &looked).map_err(|reason| {
-                tracing::warn!(
-                    endpoint = %self.spec.name, model = %arm.served.model, version = arm.served.number, reason,
-                    "a version failed; the default was answered"
-                );
-                Fallback::Error
-            }),
-            None => Err(Fallback::NoVersion),
-        };
-        let (prediction, fallback) = match answered {
-            Ok(prediction) => (prediction, None),
-            Err(fallback) => (self.spec.on_failure.default, Some(fallback)),
-        };
-        let served = drawn.clone().filter(|_| fallback.is_none());
-        PredictionRecord { request, views, drawn, propensity: 1.0, served, prediction, fallback }
+        (views, looked)
     }
 }
 

@@ -7,7 +7,8 @@ use perennial_features::{EntityKey, Reading, View};
 use perennial_log::{Appended, Durability, Order, Ticket};
 use perennial_pipeline::{Declared, Fold, Pipeline, PipelineError, ServedVersion, key_schema};
 use perennial_store::Blobs;
-use perennial_types::{Entry, Position, Record, Schema, Stream, Timestamp, did_you_mean};
+use perennial_project::ClockKind;
+use perennial_types::{Clock, Entry, Position, Record, Schema, Stream, Timestamp, did_you_mean};
 use serde_json::Value as Json;
 
 use crate::GatewayError;
@@ -19,6 +20,7 @@ use crate::replies::{Replies, Reply, request_hash};
 pub struct Gateway {
     pipeline: Pipeline,
     durability: Durability,
+    clock: Arc<dyn Clock>,
     following: Arc<Following>,
 }
 
@@ -78,9 +80,10 @@ impl GatewayFold {
 pub struct GatewayHandle(Arc<Following>);
 
 impl GatewayHandle {
-    /// The gateway that sees what the fold follows. It replies when a record has this durability.
-    pub fn gateway(self, pipeline: Pipeline, durability: Durability) -> Gateway {
-        Gateway { pipeline, durability, following: self.0 }
+    /// The gateway that sees what the fold follows. It replies when a record has this durability; `clock` is
+    /// the one of the process.
+    pub fn gateway(self, pipeline: Pipeline, durability: Durability, clock: Arc<dyn Clock>) -> Gateway {
+        Gateway { pipeline, durability, clock, following: self.0 }
     }
 }
 
@@ -140,7 +143,7 @@ impl Gateway {
             Some((hash, _)) if hash != request_hash => return Err(reused(&id, &endpoint)),
             Some((_, reply)) => Given::Before(reply),
             None => {
-                let record = target.answer(request, self.pipeline.engine(), at);
+                let record = target.answer(request, self.pipeline.engine(), at, self.wall_clock());
                 let payload =
                     serde_json::to_vec(&record).map_err(|error| GatewayError::Internal(error.to_string()))?;
                 let reply = Reply {
@@ -163,6 +166,13 @@ impl Gateway {
             }
         };
         Ok(Predicting { gateway: self.clone(), endpoint, id, request_hash, given })
+    }
+
+    /// The clock by which deadlines are kept; under the event clock no wall time decides.
+    fn wall_clock(&self) -> Option<&dyn Clock> {
+        let declared = self.pipeline.declared();
+        let wall = declared.goal().is_some_and(|goal| goal.project.clock == ClockKind::Wall);
+        wall.then_some(&*self.clock)
     }
 
     /// The columns of a request to an endpoint.

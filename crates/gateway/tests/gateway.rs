@@ -4,6 +4,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use perennial_control::{Applied, ControlRecord, Judged, Place, RunVerdict, VersionRef};
 use perennial_gateway::{Gateway, GatewayError, GatewayFold, Reply};
@@ -12,7 +13,7 @@ use perennial_log::{Durability, LogOptions};
 use perennial_pipeline::{Fallback, Pipeline, PipelineOptions, PredictionRecord};
 use perennial_project::Project;
 use perennial_store::Blobs;
-use perennial_types::{ContentHash, Kind, Position, Stream, TimeSpan, Timestamp, Value};
+use perennial_types::{Clock, ContentHash, Kind, Position, Stream, TimeSpan, Timestamp, Value};
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
@@ -72,15 +73,34 @@ struct World {
     gateway: Gateway,
 }
 
+/// A clock that takes a step at each look.
+struct Stepping {
+    looks: AtomicI64,
+    step: TimeSpan,
+}
+
+impl Clock for Stepping {
+    fn now(&self) -> Timestamp {
+        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
+        minute(0) + TimeSpan::from_micros(looks * self.step.micros())
+    }
+}
+
 impl World {
     fn open(data: &Path) -> Self {
+        Self::open_with(data, TimeSpan::ZERO)
+    }
+
+    /// With a wall clock that takes a step at each look.
+    fn open_with(data: &Path, step: TimeSpan) -> Self {
         let options = PipelineOptions::new(data);
         let log = LogOptions::new(options.log_dir());
         let blobs = Blobs::open(&data.join("blobs")).unwrap();
         let fold = GatewayFold::new(blobs.clone());
         let handle = fold.handle();
         let pipeline = Pipeline::open(options, log, blobs, vec![Box::new(fold)]).unwrap();
-        let gateway = handle.gateway(pipeline.clone(), Durability::Written);
+        let clock = Arc::new(Stepping { looks: AtomicI64::new(0), step });
+        let gateway = handle.gateway(pipeline.clone(), Durability::Written, clock);
         Self { runtime: Runtime::new().unwrap(), pipeline, gateway }
     }
 
@@ -200,6 +220,20 @@ fn without_a_version_the_default_is_answered_and_the_reason_is_kept() {
     assert_eq!((reply.prediction, reply.served, reply.fallback), (7.5, None, Some(Fallback::NoVersion)));
     let record = world.record(reply.position);
     assert_eq!((record.prediction, record.drawn, record.fallback), (7.5, None, Some(Fallback::NoVersion)));
+}
+
+#[test]
+fn a_version_that_takes_longer_than_the_deadline_falls_back_to_the_default() {
+    for (step, fallback) in [("10ms", None), ("21ms", Some(Fallback::Deadline))] {
+        let dir = tempfile::tempdir().unwrap();
+        let world = World::open_with(dir.path(), TimeSpan::parse(step).unwrap());
+        world.apply();
+        world.promote();
+        let reply = world.predict("a", &json!({"km": 3.0, "zone": "north"}), minute(1)).unwrap();
+        assert_eq!((reply.fallback, reply.served.is_none()), (fallback, fallback.is_some()), "{step}");
+        assert_eq!(reply.prediction == 7.5, fallback.is_some(), "{step}");
+        assert!(world.record(reply.position).drawn.is_some(), "{step}");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perennial_control::{GateResult, Outcome, RunAction, RunFinished, RunRequest, Trained};
 use perennial_evaluate::{EndpointSpec, Metric};
@@ -30,6 +30,7 @@ impl Orchestrator {
     /// Carry out a run and say how it ended. What goes wrong for a cause of the machine is repeated.
     pub(crate) async fn carry_out(&self, request: &RunRequest) -> Result<Outcome, OrchestratorError> {
         let mut last = String::new();
+        let begun = Instant::now();
         for attempt in 1..=ATTEMPTS {
             self.caught_up().await?;
             let lease = self.lease(request).await?;
@@ -37,7 +38,11 @@ impl Orchestrator {
             let tried = self.attempt(request).await;
             beating.abort();
             match tried {
-                Ok(trained) => return Ok(Outcome::Succeeded(Box::new(trained))),
+                Ok(trained) => {
+                    let (version, took_ms) = (trained.number, begun.elapsed().as_millis() as u64);
+                    tracing::info!(run = %request.id, model = %request.model, version, took_ms, "a run made a version");
+                    return Ok(Outcome::Succeeded(Box::new(trained)));
+                }
                 Err(TrainerError::Data(reason)) => return Ok(Outcome::Failed { reason }),
                 Err(TrainerError::Machine(reason)) => {
                     tracing::warn!(run = %request.id, attempt, reason, "a run failed for a cause of the machine");

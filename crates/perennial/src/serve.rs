@@ -82,7 +82,7 @@ async fn open(options: &ServeOptions, store: Store, clock: Arc<dyn Clock>) -> an
     })
     .await??;
     let durability = if options.sync_predictions { Durability::Synced } else { Durability::Written };
-    let gateway = gateway_handle.gateway(pipeline.clone(), durability);
+    let gateway = gateway_handle.gateway(pipeline.clone(), durability, Arc::clone(&clock));
     let trainer = TrainerOptions {
         program: std::env::current_exe().context("cannot find this program's own file")?,
         runs_dir: options.data.join("runs"),

@@ -378,6 +378,7 @@ impl Shared {
         folds.snapshot_at = from;
         drop(folds);
         if from < head {
+            tracing::info!(from = from.0, to = head.0, "replaying the log");
             let mut batch = Vec::new();
             for record in reader.read(from.next(), head)? {
                 batch.push(record?);

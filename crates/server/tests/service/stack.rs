@@ -107,14 +107,14 @@ impl Stack {
         let (control_handle, gateway_handle) = (control.handle(), gateway.handle());
         let open = move || Pipeline::open(options, log, blobs, vec![Box::new(control), Box::new(gateway)]);
         let pipeline = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
-        let gateway = gateway_handle.gateway(pipeline.clone(), Durability::Written);
+        let clock: Arc<dyn Clock> = Arc::new(Stopped);
+        let gateway = gateway_handle.gateway(pipeline.clone(), Durability::Written, Arc::clone(&clock));
         let trainer = TrainerOptions {
             program: "/nonexistent".into(),
             runs_dir: place.path().join("runs"),
             timeout: Duration::from_secs(1),
             memory_bytes: 1 << 30,
         };
-        let clock: Arc<dyn Clock> = Arc::new(Stopped);
         let started =
             Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, Arc::clone(&clock));
         let app = App::new(gateway, started.await.unwrap(), clock);
