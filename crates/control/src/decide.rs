@@ -120,8 +120,14 @@ impl State {
         let trigger: Arc<str> = "first_version".into();
         let key = decision_key(&model.definition.to_string(), &model.name, &trigger, at);
         let reason = format!("the first version is due: {} ({rows} labels)", model.first_version);
-        let data =
-            DataRange { after: Position::START, to: newest, since: None, replay_rows: 0, holdout_rows: 0 };
+        let data = DataRange {
+            after: Position::START,
+            to: newest,
+            since: None,
+            replay_rows: 0,
+            holdout_rows: 0,
+            at_most: None,
+        };
         let run = RunRequest {
             id: run_id(&key),
             model: Arc::clone(&model.name),
@@ -286,10 +292,19 @@ impl Sight<'_> {
             Some(span) => self.endpoint.labels().count_known_since(self.at - span),
             None => self.endpoint.labels_since(Position::START),
         };
+        let new = self.affordable_rows().map_or(new, |affordable| new.min(affordable));
         RowsIf {
             fine_tune: (new + fine_tune.replay_rows) * u64::from(fine_tune.epochs),
             retrain: all.saturating_sub(holdout) * u64::from(self.model.epochs),
         }
+    }
+
+    /// The most new rows that a fine-tune can take within the whole budget. Without this bound rows that pile
+    /// up while the budget holds a fine-tune back would make it dearer than the budget, and hold it for good.
+    fn affordable_rows(&self) -> Option<u64> {
+        let (budget, fine_tune) = (self.spec.guards.budget_rows?, &self.spec.actions.fine_tune);
+        let visits = budget.amount / u64::from(fine_tune.epochs.max(1));
+        Some(visits.saturating_sub(fine_tune.replay_rows))
     }
 
     fn run(&self, id: Arc<str>, action: Action) -> Option<RunRequest> {
@@ -299,12 +314,14 @@ impl Sight<'_> {
         let (data, epochs) = match action {
             Action::FineTune => {
                 let (after, replay_rows) = (self.current.data_end, fine_tune.replay_rows);
-                (DataRange { after, to, since: None, replay_rows, holdout_rows }, fine_tune.epochs)
+                let at_most = self.affordable_rows();
+                (DataRange { after, to, since: None, replay_rows, holdout_rows, at_most }, fine_tune.epochs)
             }
             Action::Retrain => {
                 let since = self.spec.actions.retrain.data.map(|span| self.at - span);
                 let after = Position::START;
-                (DataRange { after, to, since, replay_rows: 0, holdout_rows }, self.model.epochs)
+                let data = DataRange { after, to, since, replay_rows: 0, holdout_rows, at_most: None };
+                (data, self.model.epochs)
             }
         };
         Some(RunRequest {

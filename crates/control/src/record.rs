@@ -172,6 +172,8 @@ pub struct DataRange {
     pub replay_rows: u64,
     /// So many of the newest rows are held out.
     pub holdout_rows: u64,
+    /// Of the rows after `after` at most so many, the oldest, are trained on; the rest is left for the next run.
+    pub at_most: Option<u64>,
 }
 
 /// A version of a model by number and content.

@@ -6,8 +6,8 @@ use parking_lot::{Mutex, RwLock};
 use perennial_features::{EntityKey, Reading, View};
 use perennial_log::{Appended, Durability, Order, Ticket};
 use perennial_pipeline::{Declared, Fold, Pipeline, PipelineError, ServedVersion, key_schema};
-use perennial_store::Blobs;
 use perennial_project::ClockKind;
+use perennial_store::Blobs;
 use perennial_types::{Clock, Entry, Position, Record, Schema, Stream, Timestamp, did_you_mean};
 use serde_json::Value as Json;
 

@@ -67,16 +67,19 @@ impl Builder<'_> {
         let mut rows = self.labelled(range)?;
         let first_new = rows.partition_point(|row| row.known <= range.after);
         let replay = usize::try_from(range.replay_rows).unwrap_or(usize::MAX);
-        rows.drain(..first_new.saturating_sub(replay));
+        let dropped = first_new.saturating_sub(replay);
+        rows.drain(..dropped);
         let inputs = self.inputs(&rows)?;
         let holdout = usize::try_from(range.holdout_rows).unwrap_or(usize::MAX);
         let split = rows.len().saturating_sub(holdout);
+        let at_most = range.at_most.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX);
+        let trained = split.min((first_new - dropped).saturating_add(at_most));
         let take = |from: usize, to: usize| Rows {
             inputs: inputs[from..to].to_vec(),
             labels: rows[from..to].iter().map(|row| row.label).collect(),
         };
-        let (training, holdout) = (take(0, split), take(split, rows.len()));
-        let dataset = self.dataset(&rows[..split], &training, holdout.labels.len() as u64);
+        let (training, holdout) = (take(0, trained), take(split, rows.len()));
+        let dataset = self.dataset(&rows[..trained], &training, holdout.labels.len() as u64);
         Ok(TrainingSet { training, holdout, dataset })
     }
 

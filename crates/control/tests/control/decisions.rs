@@ -74,6 +74,30 @@ fn a_budget_of_rows_holds_in_any_stretch_of_its_length() {
 }
 
 #[test]
+fn rows_that_pile_up_while_a_budget_holds_do_not_hold_a_fine_tune_for_good() {
+    // Two and a half days of labels in any three days: more come than may be trained on.
+    let per = TimeSpan::from_days(3);
+    let guards = GuardSpec { budget_rows: Some(Quota { amount: 60, per }), ..GuardSpec::default() };
+    let mut world = World::new(goal(&["a"], Some(eager(guards))), always_better);
+    world.play(0..24 * 40);
+    let runs = world.runs();
+    let last = runs.last().unwrap();
+    assert!(last.requested_at > hour(24 * 36), "the last run was asked for at {}", last.requested_at);
+    let taken: Vec<u64> = runs[1..].iter().filter_map(|run| run.data.at_most).collect();
+    assert!(taken.len() > 8 && taken.iter().all(|most| *most == 60), "{taken:?}");
+    // What one run leaves is the first that the next one takes.
+    let ends = world.records().filter_map(|record| match record {
+        ControlRecord::RunFinished(finished) => match &finished.outcome {
+            perennial_control::Outcome::Succeeded(trained) => Some(trained.dataset.to_position),
+            perennial_control::Outcome::Failed { .. } => None,
+        },
+        _ => None,
+    });
+    let ends: Vec<_> = ends.collect();
+    assert!(runs[1..].iter().zip(&ends).all(|(run, end)| run.data.after == *end));
+}
+
+#[test]
 fn a_failed_run_rests_by_the_failure_cooldown_and_takes_no_number() {
     let (success, failure) = (TimeSpan::from_hours(2), TimeSpan::from_hours(40));
     let guards = GuardSpec { cooldown: CooldownSpec { success, failure }, ..GuardSpec::default() };

@@ -152,12 +152,13 @@ impl World {
         }
         let labels = self.state.endpoint(&run.endpoint).unwrap().labels();
         let holdout = run.data.holdout_rows;
-        let (to, to_time) = labels.nth_newest_label(holdout + 1).unwrap();
         let rows = match run.data.since {
             Some(since) => labels.count_known_since(since),
             None => labels.count_since(run.data.after),
         };
-        let rows = rows - holdout;
+        let available = rows - holdout;
+        let rows = available.min(run.data.at_most.unwrap_or(u64::MAX));
+        let (to, to_time) = labels.nth_newest_label(holdout + available - rows + 1).unwrap();
         let gates = run.gates.iter().map(|gate| {
             let passed = ending == Ending::Better;
             let sentence = if passed { "not proven worse" } else { "mae is proven worse" };

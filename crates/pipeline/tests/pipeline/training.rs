@@ -25,7 +25,7 @@ fn world() -> &'static World {
 
 fn all() -> DataRange {
     let to = world().pipeline.head();
-    DataRange { after: Position::START, to, since: None, replay_rows: 0, holdout_rows: 0 }
+    DataRange { after: Position::START, to, since: None, replay_rows: 0, holdout_rows: 0, at_most: None }
 }
 
 fn build(range: &DataRange) -> TrainingSet {
@@ -160,26 +160,28 @@ proptest! {
         replay_rows in prop_oneof![Just(0), 1..200_u64, Just(10_000)],
         holdout_rows in prop_oneof![Just(0), 1..60_u64],
         since in prop::option::of(0..13_000_i64),
+        at_most in prop::option::of(1..300_u64),
     ) {
         let head = world().pipeline.head().0 as f64;
         let (after, to) = (Position((after * head) as u64), Position((to * head) as u64));
         let since = since.map(minute);
         // Control never asks for both: a window is of whole requests.
         let replay_rows = if since.is_some() { 0 } else { replay_rows };
-        let set = build(&DataRange { after, to, since, replay_rows, holdout_rows });
+        let set = build(&DataRange { after, to, since, replay_rows, holdout_rows, at_most });
         let asked = oracle().iter().filter(|row| row.known <= to && since.is_none_or(|since| row.asked_at >= since));
         let (old, new): (Vec<&Row>, Vec<&Row>) = asked.partition(|row| row.known <= after);
         let kept = old.len().saturating_sub(replay_rows as usize);
         let rows: Vec<&Row> = old[kept..].iter().copied().chain(new).collect();
         let split = rows.len().saturating_sub(holdout_rows as usize);
-        for (got, want) in [(&set.training, &rows[..split]), (&set.holdout, &rows[split..])] {
+        let trained = split.min(at_most.map_or(usize::MAX, |most| old.len() - kept + most as usize));
+        for (got, want) in [(&set.training, &rows[..trained]), (&set.holdout, &rows[split..])] {
             let labels: Vec<f64> = want.iter().map(|row| row.label).collect();
             prop_assert_eq!(&got.labels, &labels);
             let km: Vec<Option<f64>> = got.inputs.iter().map(|row| row[0].as_f64()).collect();
             prop_assert_eq!(km, want.iter().map(|row| Some(row.km)).collect::<Vec<_>>());
         }
         let end = set.dataset.map(|dataset| (dataset.rows as usize, dataset.to_position));
-        prop_assert_eq!(end, split.checked_sub(1).map(|last| (split, rows[last].known)));
+        prop_assert_eq!(end, trained.checked_sub(1).map(|last| (trained, rows[last].known)));
     }
 }
 
