@@ -98,6 +98,41 @@ async fn versions_come_by_themselves_and_a_rollback_brings_the_first_one_back() 
     service.stop().await
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_definition_is_retrained_on_old_requests_too_and_gated_against_what_serves() -> Result<()> {
+    let data = data_dir()?;
+    let service = Service::start(&binary()?, data.path(), 0).await?;
+    let client = Client::new(service.url())?;
+    let apply =
+        async |text: String| client.apply(&[ProjectFile { name: "kiln.yaml".to_owned(), text }], None).await;
+    apply(PROJECT.to_owned()).await?;
+    label(&client, 0..60).await?;
+    let first = current(&client, 1).await?;
+
+    // One more column of the request, which the requests so far do not have; only a retrain can follow.
+    let wetter = PROJECT
+        .replace("load: double}", "load: double, wet: double?}")
+        .replace("of: [load, recent.*]", "of: [load, wet, recent.*]")
+        .replace("action: fine_tune}]", "action: retrain}]");
+    assert_ne!(wetter, PROJECT);
+    apply(wetter).await?;
+    label(&client, 60..140).await?;
+    let second = current(&client, first + 1).await?;
+    let version = client.ask(&format!("/v1/models/yield/versions/{second}"), &[]).await?;
+    let inputs = version["inputs"].as_array().context("a version has inputs")?;
+    assert!(inputs.contains(&json!("wet")), "{inputs:?}");
+    let runs = client.ask("/v1/runs", &[("model", "yield".to_owned())]).await?;
+    let retrained = runs["items"].as_array().context("runs are a list")?.iter();
+    let gated: Vec<&Json> = retrained.filter(|run| run["action"] == "retrain").collect();
+    assert!(gated.iter().all(|run| run["state"] != "failed"), "{gated:?}");
+    assert!(gated.iter().any(|run| run["gates"][0]["evidence"]["rows"] == 10), "{gated:?}");
+    // A label that no regression can use is refused, and nothing of its request is taken.
+    let wild = [Feedback { prediction_id: "batch-3".to_owned(), value: 1e308 }];
+    let refused = client.feedback(&wild, None).await.unwrap_err();
+    assert!(refused.to_string().contains("at most 1e100"), "{refused}");
+    service.stop().await
+}
+
 fn request(number: u32) -> serde_json::Map<String, Json> {
     let request = json!({"kiln": number % 3, "load": f64::from(number % 10)});
     request.as_object().cloned().unwrap_or_default()

@@ -149,6 +149,7 @@ impl Orchestrator {
     async fn append(&self, records: &[ControlRecord], at: Timestamp) -> Result<(), OrchestratorError> {
         // That nothing was to be done needs no sync of its own: it is found again, and any later record that
         // is synced makes it safe too.
+        records.iter().for_each(tell);
         let quiet = records.iter().all(|record| matches!(record, ControlRecord::InstantDone { .. }));
         let durability = if quiet { Durability::Written } else { Durability::Synced };
         Ok(self.inner.pipeline.append_control(records, at, durability).await?)
@@ -280,5 +281,24 @@ impl Orchestrator {
             Err(error) => tracing::error!(run = %run.id, %error, "a run was not carried out"),
         }
         self.inner.at_work.lock().remove(&run.id);
+    }
+}
+
+/// Say what has changed in what serves.
+fn tell(record: &ControlRecord) {
+    match record {
+        ControlRecord::Judged(judged) => {
+            let (model, run, verdict) = (&judged.model, &judged.run, judged.verdict.name());
+            let version = judged.version.as_ref().map(|version| version.number);
+            tracing::info!(%model, %run, version, reason = judged.reason, "a run was judged: {verdict}");
+        }
+        ControlRecord::RolledBack(back) => {
+            let (model, from, to) = (&back.model, back.from.number, back.to.number);
+            tracing::info!(%model, from, to, reason = back.reason, "rolled back");
+        }
+        ControlRecord::Applied(_)
+        | ControlRecord::Decided(_)
+        | ControlRecord::RunFinished(_)
+        | ControlRecord::InstantDone { .. } => {}
     }
 }

@@ -10,7 +10,7 @@ use perennial_evaluate::{EndpointSpec, Metric};
 use perennial_learn::Fitted;
 use perennial_learn::contract::{self, Parent, RunSpec};
 use perennial_log::table::write_table;
-use perennial_pipeline::{Builder, Definition, Rows, TrainingSet};
+use perennial_pipeline::{Builder, Definition, PipelineError, Rows, TrainingSet};
 use perennial_policy::GateSpec;
 use perennial_stats::paired::{NotWorse, not_worse};
 use perennial_store::{Claimant, Lease};
@@ -126,10 +126,11 @@ impl Orchestrator {
             sources: &definition.sources,
             endpoint,
         };
-        let set = builder.build(&request.data).map_err(TrainerError::machine)?;
+        let set = builder.build(&request.data).map_err(unbuilt)?;
         if set.dataset.is_none() {
             return Err(TrainerError::data("there are no labelled rows to train on"));
         }
+        let current_holdout = self.current_holdout(request, &builder)?;
         let dir = make_run_dir(self.trainer(), &request.id)?;
         let label = label_name(&definition.model.label, &definition.model.fit.inputs);
         let (schema, rows) = table(definition, &label, &set.training);
@@ -164,7 +165,23 @@ impl Orchestrator {
             label,
             rows: set.training.labels.len() as u64,
         };
-        Ok(Prepared { spec, dir, set, parent_state })
+        Ok(Prepared { spec, dir, set, parent_state, current_holdout })
+    }
+
+    /// The held-out rows as the current version sees them, if it was trained under another definition.
+    fn current_holdout(
+        &self,
+        request: &RunRequest,
+        builder: &Builder<'_>,
+    ) -> Result<Option<Rows>, TrainerError> {
+        let other = request.parent.as_ref().filter(|parent| parent.definition != request.definition);
+        let Some(parent) = other.filter(|_| !request.gates.is_empty()) else { return Ok(None) };
+        let declared = self.pipeline().declared();
+        let definition = declared.definition(parent.definition).ok_or_else(|| {
+            TrainerError::Data(format!("definition {} of the current version is gone", parent.definition))
+        })?;
+        let builder = Builder { model: &definition.model, sources: &definition.sources, ..*builder };
+        Ok(Some(builder.build(&request.data).map_err(unbuilt)?.holdout))
     }
 
     /// Keep the artifact, ask the gates, and say what was made.
@@ -180,7 +197,9 @@ impl Orchestrator {
         let dataset = prepared.set.dataset.ok_or_else(|| TrainerError::data("there are no rows"))?;
         let gates = request.gates.iter().filter_map(|gate| {
             let current = prepared.parent_state.as_ref()?;
-            Some(judge(gate, &candidate, current, &prepared.set.holdout))
+            let holdout = &prepared.set.holdout;
+            let current_holdout = prepared.current_holdout.as_ref().unwrap_or(holdout);
+            Some(judge(gate, (&candidate, holdout), (current, current_holdout)))
         });
         let gates = gates.collect::<Result<Vec<_>, _>>()?;
         let state = self.state().lock();
@@ -212,6 +231,17 @@ struct Prepared {
     dir: std::path::PathBuf,
     set: TrainingSet,
     parent_state: Option<Fitted>,
+    /// The held-out rows by the definition of the current version, if that is another one.
+    current_holdout: Option<Rows>,
+}
+
+/// A record that does not fit a definition never will; anything else that keeps a training set from being built
+/// is a cause of the machine.
+fn unbuilt(error: PipelineError) -> TrainerError {
+    match error {
+        PipelineError::Record { .. } | PipelineError::Invalid(_) => TrainerError::data(error),
+        other => TrainerError::machine(other),
+    }
 }
 
 /// The label's column; an input of that name, which nothing forbids, keeps its own.
@@ -240,17 +270,16 @@ fn table(definition: &Definition, label: &Arc<str>, rows: &Rows) -> (Schema, Vec
     (Schema::new(columns).unwrap_or_default(), labelled.collect())
 }
 
-/// Ask one gate about a candidate.
+/// Ask one gate about a candidate; each version is shown the same requests as its own definition has them.
 fn judge(
     gate: &GateSpec,
-    candidate: &Fitted,
-    current: &Fitted,
-    holdout: &Rows,
+    (candidate, candidate_rows): (&Fitted, &Rows),
+    (current, current_rows): (&Fitted, &Rows),
 ) -> Result<GateResult, TrainerError> {
     let GateSpec::NotWorse { metric: name, margin, confidence, .. } = gate;
     let metric =
         Metric::from_name(name).ok_or_else(|| TrainerError::Data(format!("unknown metric {name:?}")))?;
-    let losses = |model: &Fitted| -> Result<Vec<f64>, TrainerError> {
+    let losses = |model: &Fitted, holdout: &Rows| -> Result<Vec<f64>, TrainerError> {
         let rows = holdout.inputs.iter().zip(&holdout.labels);
         rows.map(|(row, label)| {
             let prediction = model.predict(row).map_err(TrainerError::data)?;
@@ -260,7 +289,8 @@ fn judge(
         .collect()
     };
     let test = NotWorse { margin: metric.loss_margin(*margin), confidence: *confidence };
-    let evidence = not_worse(&losses(candidate)?, &losses(current)?, test).map_err(TrainerError::data)?;
+    let evidence = not_worse(&losses(candidate, candidate_rows)?, &losses(current, current_rows)?, test)
+        .map_err(TrainerError::data)?;
     let passed = !evidence.proven_worse;
     let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
     let sentence = format!(

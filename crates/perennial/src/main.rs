@@ -10,6 +10,7 @@ use clap::Parser;
 mod ask;
 mod cli;
 mod clock;
+mod database;
 mod declarations;
 mod import;
 mod output;

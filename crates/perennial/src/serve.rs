@@ -14,7 +14,7 @@ use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
 use perennial_pipeline::{Pipeline, PipelineOptions};
 use perennial_server::{App, check_bind};
-use perennial_store::{Address, Blobs, Postgres, PostgresOptions, Store};
+use perennial_store::{Blobs, Store};
 use perennial_types::Clock;
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::TcpListener;
@@ -23,6 +23,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{LogFormat, ServeOptions};
 use crate::clock::SystemClock;
+use crate::database::Database;
 use crate::declarations;
 
 /// A run that takes longer is ended and repeated.
@@ -36,8 +37,8 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let _lock = lock(&options.data)?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let stopping = Stopping::new()?;
-    let (database, postgres) = database(&options).await?;
-    let store = Store::connect(&database).await?;
+    let database = Database::start(&options).await?;
+    let store = Store::connect(&database.address()).await?;
     store.migrate().await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let opened = open(&options, store.clone(), Arc::clone(&clock)).await?;
@@ -58,9 +59,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     driver.abort();
     opened.pipeline.close().await?;
     store.close().await;
-    if let Some(postgres) = postgres {
-        postgres.stop().await?;
-    }
+    database.stop().await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
@@ -91,25 +90,6 @@ async fn open(options: &ServeOptions, store: Store, clock: Arc<dyn Clock>) -> an
     };
     let orchestrator = Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, clock).await?;
     Ok(Opened { pipeline, gateway, orchestrator })
-}
-
-async fn database(options: &ServeOptions) -> anyhow::Result<(Address, Option<Postgres>)> {
-    if let Some(url) = &options.database_url {
-        return Ok((Address::Url(url.clone()), None));
-    }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let runtime_dir = std::env::var_os("XDG_RUNTIME_DIR").map(Into::into);
-    let postgres = PostgresOptions {
-        binaries: options.pg_bin.clone(),
-        search_path: std::env::split_paths(&path).collect(),
-        ..PostgresOptions::default()
-    };
-    let postgres = match runtime_dir {
-        Some(runtime_dir) => PostgresOptions { runtime_dir, ..postgres },
-        None => postgres,
-    };
-    let postgres = Postgres::start(&options.data.join("postgres"), &postgres).await?;
-    Ok((postgres.address(), Some(postgres)))
 }
 
 /// One service a data directory: the lock ends with the process, however it ends.

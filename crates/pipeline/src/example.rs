@@ -2,7 +2,7 @@
 //! training set and for an audit alike.
 
 use perennial_project::{CompiledModel, Lookup};
-use perennial_types::{Row, RowError, Schema, Value};
+use perennial_types::{Row, RowError, Value};
 use serde_json::Value as Json;
 
 /// A request on its way to a model's row: the request's columns and what is computed from them alone.
@@ -14,13 +14,13 @@ pub struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     /// Of the columns of a request that the model declares; others are passed over, since a request carries
-    /// the columns of every model of its endpoint.
+    /// the columns of every model of its endpoint. One that is missing is NULL: the request came before it
+    /// was declared, or after.
     ///
     /// # Errors
-    /// The first column that does not fit.
+    /// The first column that is there and does not fit.
     pub fn decode(model: &'a CompiledModel, request: &Json) -> Result<Self, RowError> {
-        let schema = &model.spec.request;
-        let mut row = schema.decode_json(&restricted(request, schema))?;
+        let mut row = model.spec.request.decode_known_json(request)?;
         row.reserve(model.row.columns().len() - row.len());
         for program in &model.before {
             let value = program.expr.evaluate(&row);
@@ -45,16 +45,5 @@ impl<'a> Asked<'a> {
             self.row.push(value);
         }
         self.model.inputs_of(&self.row)
-    }
-}
-
-/// The members of a JSON object that a schema has; anything else stays as it is, for the schema to refuse.
-fn restricted(request: &Json, schema: &Schema) -> Json {
-    match request {
-        Json::Object(members) => {
-            let kept = members.iter().filter(|(name, _)| schema.index_of(name).is_some());
-            Json::Object(kept.map(|(name, value)| (name.clone(), value.clone())).collect())
-        }
-        other => other.clone(),
     }
 }

@@ -427,7 +427,7 @@ impl Shared {
                 self.control.send_replace(record.position);
             }
             if record.position.0 >= folds.snapshot_at.0 + folds.options.snapshot_every {
-                folds.save(&declared, record.position)?;
+                folds.save_or_go_on(&declared, record.position);
             }
         }
         Ok(())
@@ -443,6 +443,15 @@ impl Folds {
         Snapshot { position, sections }.save(&self.options.snapshot_dir())?;
         self.snapshot_at = position;
         Ok(())
+    }
+
+    /// A snapshot that cannot be written is no reason to stop: the log has everything. It is tried again after
+    /// as many records.
+    fn save_or_go_on(&mut self, declared: &Declared, position: Position) {
+        if let Err(error) = self.save(declared, position) {
+            tracing::error!(%error, "a snapshot could not be written; the next start replays more of the log");
+            self.snapshot_at = position;
+        }
     }
 
     fn load(&mut self, snapshot: &Snapshot) -> Result<Declared, PipelineError> {

@@ -47,6 +47,7 @@ struct Labelled {
 }
 
 /// What a training set is built from.
+#[derive(Clone, Copy)]
 pub struct Builder<'a> {
     /// The log.
     pub reader: &'a LogReader,

@@ -8,7 +8,7 @@ use perennial_expr::Expr;
 use perennial_features::View;
 use perennial_learn::{FitSpec, LearnerSpec, Task};
 use perennial_policy::labels_schema;
-use perennial_types::{Column, ContentHash, DataType, Row, Schema, Value};
+use perennial_types::{Column, ContentHash, DataType, LARGEST_DOUBLE, Row, Schema, Value};
 use serde::Serialize;
 
 use crate::scope::Scope;
@@ -90,6 +90,19 @@ impl CompiledModel {
     /// The entity key of a lookup in a row that reaches at least to the lookups.
     pub fn key_of(lookup: &Lookup, row: &[Value]) -> Row {
         lookup.key.iter().map(|column| row[*column].clone()).collect()
+    }
+
+    /// Why a value cannot be a label of this model; nothing if it can.
+    pub fn label_fault(&self, value: f64) -> Option<String> {
+        match self.spec.task {
+            Task::Binary if value != 0.0 && value != 1.0 => {
+                Some(format!("the label {:?} is 0 or 1, found {value:e}", self.label))
+            }
+            Task::Regression if value.abs() > LARGEST_DOUBLE => {
+                Some(format!("the label {:?} is at most {LARGEST_DOUBLE:e}, found {value:e}", self.label))
+            }
+            Task::Binary | Task::Regression => None,
+        }
     }
 
     /// The inputs of the learner out of a complete row, in the order of `fit.inputs`.

@@ -139,6 +139,14 @@ impl Postgres {
         self.pid.as_raw_nonzero().get().unsigned_abs()
     }
 
+    /// Whether the server's process is still there.
+    pub fn is_running(&mut self) -> bool {
+        match &mut self.child {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => rustix::process::test_kill_process(self.pid).is_ok(),
+        }
+    }
+
     /// Whether the server was found running instead of started.
     pub fn adopted(&self) -> bool {
         self.child.is_none()

@@ -24,7 +24,7 @@ pub use error::Kind;
 pub use hash::{ContentHash, hash64, unit_draw};
 pub use names::{did_you_mean, nearest};
 pub use record::{Entry, Position, Record, Stream};
-pub use schema::{Column, Row, RowError, Schema, SchemaError};
+pub use schema::{Column, LARGEST_DOUBLE, Row, RowError, Schema, SchemaError};
 pub use source::{AvailableAt, SourceSpec, StreamSpec};
 pub use time::{Clock, TimeError, TimeSpan, Timestamp};
 pub use value::{DataType, Value};

@@ -149,6 +149,20 @@ impl Schema {
         self.columns.iter().map(|column| column.decode_json(object.get(&*column.name))).collect()
     }
 
+    /// Decode the columns that a JSON object has: one that is missing is NULL, whatever the schema says, and
+    /// members that are no columns are passed over. For records that were written under another schema.
+    ///
+    /// # Errors
+    /// The first column that is there and does not fit.
+    pub fn decode_known_json(&self, json: &Json) -> Result<Row, RowError> {
+        let object = json.as_object().ok_or_else(|| RowError::NotAnObject(json_type(json)))?;
+        let decode = |column: &Column| match object.get(&*column.name) {
+            None | Some(Json::Null) => Ok(Value::Null),
+            json => column.decode_json(json),
+        };
+        self.columns.iter().map(decode).collect()
+    }
+
     /// The row as a JSON object; NULLs are left out. Decoding it gives the same bits.
     pub fn encode_json(&self, row: &[Value]) -> Json {
         let pairs = self.columns.iter().zip(row).filter(|(_, value)| !value.null());
@@ -171,7 +185,7 @@ impl Column {
         let value = match self.data_type {
             DataType::Boolean => json.as_bool().map(Value::Boolean),
             DataType::Int64 => json.as_i64().map(Value::Int64),
-            DataType::Double => json.as_f64().filter(|number| number.is_finite()).map(Value::Double),
+            DataType::Double => json.as_f64().filter(|number| usable(*number)).map(Value::Double),
             DataType::String => json.as_str().map(|text| Value::String(text.into())),
             DataType::Timestamp => {
                 json.as_str().and_then(|text| Timestamp::parse(text).ok()).map(Value::Timestamp)
@@ -213,6 +227,14 @@ impl Column {
             found: abbreviated(&format!("{text:?}")),
         })
     }
+}
+
+/// The largest double that input may hold: sums of squares of such numbers are still finite, so that no
+/// single row can spoil a mean, a deviation or a fit.
+pub const LARGEST_DOUBLE: f64 = 1e100;
+
+fn usable(number: f64) -> bool {
+    number.abs() <= LARGEST_DOUBLE
 }
 
 fn json_type(json: &Json) -> &'static str {
@@ -260,6 +282,20 @@ mod tests {
         assert_eq!(message(json), "column \"n\" wants int64, found 1.5");
         let unknown = Schema::parse(&[("a", "doubel")]).unwrap_err();
         assert_eq!(unknown.to_string(), "column \"a\" has unknown type \"doubel\"; did you mean \"double\"?");
+    }
+
+    #[test]
+    fn a_record_of_another_schema_has_what_both_know() {
+        let row = schema().decode_known_json(&json!({"n": 1, "other": true})).unwrap();
+        assert_eq!(row, vec![Value::Null, Value::Null, Value::Int64(1), Value::Null]);
+        assert!(schema().decode_known_json(&json!({"n": "one"})).is_err());
+    }
+
+    #[test]
+    fn numbers_that_no_sum_of_squares_survives_are_refused() {
+        let decode = |x: f64| Schema::parse(&[("x", "double")]).unwrap().decode_json(&json!({"x": x}));
+        assert!(decode(1e100).is_ok() && decode(-1e100).is_ok());
+        assert!(decode(1.1e100).is_err() && decode(-1.7e308).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! `bike-demand`: starts Perennial, plays two years of bike rentals against it, tells what came of it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
@@ -22,10 +22,10 @@ struct Args {
     /// Write the numbers to this file as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
-    /// The port that Perennial listens on; 0: any free one.
-    #[arg(long, default_value_t = 0)]
-    port: u16,
-    /// Perennial's data directory; default: a fresh one, which is removed at the end of --once.
+    /// The port that Perennial listens on; 0: any free one; default: 7070 if it is free, with --once any.
+    #[arg(long)]
+    port: Option<u16>,
+    /// Perennial's data directory; default: a fresh one, which is removed at the end.
     #[arg(long)]
     data: Option<PathBuf>,
 }
@@ -51,13 +51,17 @@ async fn run(args: Args) -> Result<()> {
     let (data, fresh) = data_directory(&args)?;
     println!("data directory: {}", data.display());
     let fsync_p50_ms = fsync_p50_ms(&data)?;
-    let service = Service::start(&binary, &data, args.port).await?;
+    let service = Service::start(&binary, &data, port(&args)).await?;
     let outcome = tokio::select! {
         outcome = scenario(&args, &service, fsync_p50_ms) => outcome,
         () = interrupt.wait() => Err(anyhow::anyhow!("interrupted")),
     };
     if outcome.is_ok() && !args.once {
-        println!("\nPerennial serves at {} until Ctrl-C", service.url());
+        let (url, binary) = (service.url(), binary.display());
+        println!("\nPerennial serves at {url} until Ctrl-C; the data directory then goes with it. Ask it:");
+        println!("  curl -s {url}/v1/models/bike-windowed/versions/current/why");
+        println!("  {binary} lineage ancestors bike-windowed/current --server {url}");
+        println!("  {binary} skew --data {}", data.display());
         interrupt.wait().await;
     }
     let said = service.last_output();
@@ -84,7 +88,6 @@ async fn scenario(args: &Args, service: &Service, fsync_p50_ms: f64) -> Result<(
     let story = Story::read(&client).await?;
     let report = Report::new(&figures, &story, &baselines.await??, machine);
     println!("\n{}", report.text(&figures, &story));
-    println!("Served at {}", service.url());
     if let Some(path) = &args.json {
         let json = serde_json::to_vec_pretty(&report)?;
         std::fs::write(path, json).with_context(|| format!("writing {}", path.display()))?;
@@ -118,9 +121,21 @@ fn data_directory(args: &Args) -> Result<(PathBuf, Option<tempfile::TempDir>)> {
         return Ok((path.clone(), None));
     }
     let fresh = tempfile::Builder::new().prefix("bike-demand-").tempdir().context("a fresh directory")?;
-    let path: &Path = fresh.path();
-    let path = path.to_owned();
-    if args.once { Ok((path, Some(fresh))) } else { Ok((fresh.keep(), None)) }
+    Ok((fresh.path().to_owned(), Some(fresh)))
+}
+
+/// The port that was asked for, or the usual one if nobody else has it.
+fn port(args: &Args) -> u16 {
+    const USUAL: u16 = 7070;
+    match args.port {
+        Some(port) => port,
+        None if args.once => 0,
+        None if std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, USUAL)).is_ok() => USUAL,
+        None => {
+            println!("port {USUAL} is taken; another one is used");
+            0
+        }
+    }
 }
 
 /// Ctrl-C and SIGTERM, noticed from the moment of [`Interrupt::listen`] on.

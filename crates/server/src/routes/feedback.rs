@@ -118,6 +118,8 @@ fn refused(number: usize, reason: &str) -> Problem {
 /// The endpoint of each label: the given one, else the one that knows its prediction, else the only one.
 fn addressed(app: &App, items: Vec<Item>, at: Timestamp) -> Result<Vec<Label>, Problem> {
     let endpoints = app.gateway.endpoints();
+    let declared = app.pipeline().declared();
+    let models = declared.goal().map(|goal| goal.compiled.models.as_slice()).unwrap_or_default();
     let state = app.orchestrator.state().lock();
     let mut labels = Vec::with_capacity(items.len());
     for (item, number) in items.into_iter().zip(1..) {
@@ -135,6 +137,11 @@ fn addressed(app: &App, items: Vec<Item>, at: Timestamp) -> Result<Vec<Label>, P
             return Err(refused(number, &reason));
         };
         let Item { prediction_id, value, .. } = item;
+        if let Some(fault) =
+            models.iter().find(|model| model.endpoint == endpoint).and_then(|model| model.label_fault(value))
+        {
+            return Err(refused(number, &fault));
+        }
         labels.push(Label {
             endpoint,
             feedback: Feedback { prediction_id, value, at, position: Position::START },
