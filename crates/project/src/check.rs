@@ -8,4 +8,4 @@ mod view;
 pub(crate) use endpoint::endpoint;
 pub(crate) use policy::policy;
 pub(crate) use source::source;
-pub(crate) use view::view;
+pub(crate) use view::{CheckedView, view};

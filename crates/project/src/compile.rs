@@ -5,8 +5,9 @@ use std::sync::Arc;
 use perennial_control::{Goal, ModelGoal, PolicyGoal};
 use perennial_features::View;
 
-use crate::check;
+use crate::check::{self, CheckedView};
 use crate::fault::Fault;
+use crate::marks::Marks;
 use crate::model::{CompiledModel, Surroundings};
 use crate::scope::Scope;
 use crate::spec::{Project, hash_of};
@@ -40,20 +41,17 @@ impl Project {
     /// # Errors
     /// All faults, without files and lines: a project that was parsed from files has passed this already.
     pub fn compile(&self) -> Result<Compiled, Vec<Fault>> {
-        compile(self, &[])
+        compile(self, &Marks::default())
     }
 }
 
-/// Compile a project of which some declarations may have been left out as `unreadable`.
-pub(crate) fn compile(
-    project: &Project,
-    unreadable: &[(&'static str, String)],
-) -> Result<Compiled, Vec<Fault>> {
-    let scope = Scope::new(project, unreadable);
+/// Compile a project of which some parts could not be read.
+pub(crate) fn compile(project: &Project, marks: &Marks) -> Result<Compiled, Vec<Fault>> {
+    let scope = Scope::new(project, marks);
     for source in &project.sources {
         check::source(&scope, source);
     }
-    let views: Vec<Option<Arc<View>>> = project.views.iter().map(|view| check::view(&scope, view)).collect();
+    let views: Vec<CheckedView> = project.views.iter().map(|view| check::view(&scope, view)).collect();
     for endpoint in &project.endpoints {
         check::endpoint(&scope, endpoint);
     }
@@ -68,7 +66,7 @@ pub(crate) fn compile(
     }
     let models: Vec<Arc<CompiledModel>> = models.into_iter().map(Arc::new).collect();
     let goal = goal(project, &models);
-    Ok(Compiled { views: views.into_iter().flatten().collect(), models, goal })
+    Ok(Compiled { views: views.into_iter().filter_map(|checked| checked.view).collect(), models, goal })
 }
 
 fn goal(project: &Project, models: &[Arc<CompiledModel>]) -> Goal {

@@ -88,6 +88,11 @@ impl fmt::Display for Fault {
 
 impl std::error::Error for Fault {}
 
+/// How messages name a declaration: `Model "bike"`.
+pub(crate) fn owner(kind: &str, name: &str) -> String {
+    if name.is_empty() { kind.to_owned() } else { format!("{kind} {name:?}") }
+}
+
 /// A point of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Place {

@@ -3,13 +3,18 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use perennial_types::{TimeSpan, did_you_mean};
+use perennial_types::{TimeSpan, did_you_mean, nearest};
 
 use crate::fault::{Fault, Place, Places};
+use crate::marks::Marks;
 use crate::tree::{Entry, Node, Tree};
 
-/// The faults found so far.
-pub(crate) type Faults = RefCell<Vec<Fault>>;
+/// The faults found so far, and what could not be read for them.
+#[derive(Debug, Default)]
+pub(crate) struct Faults {
+    pub(crate) noted: RefCell<Vec<Fault>>,
+    pub(crate) marks: RefCell<Marks>,
+}
 
 /// A value that is being read, with the path that messages name.
 #[derive(Clone, Debug)]
@@ -27,15 +32,37 @@ impl<'a> Item<'a> {
         Self { faults, node, path: owner, root: true }
     }
 
-    /// Note a fault of this value.
+    /// Note a fault of this value, which is then unknown.
     pub(crate) fn refuse(&self, message: impl Into<String>, help: &str) {
+        if !self.root {
+            self.break_here();
+        }
         self.refuse_at(&self.node.at, message, help);
+    }
+
+    fn break_here(&self) {
+        self.faults.marks.borrow_mut().break_at(&self.path);
+    }
+
+    /// Names may be missing here.
+    pub(crate) fn open(&self) {
+        self.faults.marks.borrow_mut().open(&self.path);
+    }
+
+    /// The text as it stands, if it is one, in place of a name that could not be read.
+    pub(crate) fn raw(&self) -> Arc<str> {
+        self.node.text().unwrap_or_default().into()
+    }
+
+    /// A value in place of one that could not be read: another one in each round.
+    pub(crate) fn guess<T: Clone>(&self, values: &[T]) -> T {
+        values[self.faults.marks.borrow().guess % values.len()].clone()
     }
 
     fn refuse_at(&self, place: &Place, message: impl Into<String>, help: &str) {
         let fault = Fault::at(self.path.clone(), message).help(help);
         let file = place.file.to_string();
-        self.faults.borrow_mut().push(Fault { file, line: place.line, column: place.column, ..fault });
+        self.faults.noted.borrow_mut().push(Fault { file, line: place.line, column: place.column, ..fault });
     }
 
     fn wants(&self, what: &str) {
@@ -43,9 +70,12 @@ impl<'a> Item<'a> {
     }
 
     fn named(&self, entry: &'a Entry) -> Self {
+        Self { node: &entry.node, path: self.below(&entry.key), root: false, ..self.clone() }
+    }
+
+    fn below(&self, key: &str) -> String {
         let separator = if self.root { ": " } else { "." };
-        let path = format!("{}{separator}{}", self.path, entry.key);
-        Self { faults: self.faults, node: &entry.node, path, root: false }
+        format!("{}{separator}{key}", self.path)
     }
 
     fn nth(&self, i: usize, node: &'a Node) -> Self {
@@ -222,21 +252,23 @@ impl<'a> Item<'a> {
         self.node.text()
     }
 
-    /// The entries of a map whose keys are names that expressions use.
+    /// The entries of a map whose keys are names that expressions use; a fault of a name is noted.
     pub(crate) fn named_items(&self) -> Vec<(Arc<str>, Self)> {
         let mut items = Vec::new();
         for entry in self.map_entries("a map of names") {
             let item = self.named(entry);
-            if item.check_identifier(&entry.key) {
-                items.push((Arc::from(entry.key.as_str()), item));
+            if !item.check_identifier(&entry.key) {
+                self.open();
             }
+            items.push((Arc::from(entry.key.as_str()), item));
         }
         items
     }
 
     /// The fields of a map.
     pub(crate) fn fields(&self) -> Fields<'a> {
-        Fields { item: self.clone(), entries: self.map_entries("a map of fields"), known: Vec::new() }
+        let entries = self.map_entries("a map of fields");
+        Fields { item: self.clone(), entries, known: Vec::new(), missing: Vec::new(), whole: self.is_map() }
     }
 
     /// The entries; a key that stands twice is refused and left out the second time.
@@ -249,6 +281,7 @@ impl<'a> Item<'a> {
             match entries.iter().find(|other| other.key == entry.key) {
                 Some(first) => {
                     let message = format!("{:?} stands twice, first in line {}", entry.key, first.at.line);
+                    self.named(entry).break_here();
                     self.refuse_at(&entry.at, message, "");
                 }
                 None => entries.push(entry),
@@ -263,6 +296,9 @@ pub(crate) struct Fields<'a> {
     item: Item<'a>,
     entries: Vec<&'a Entry>,
     known: Vec<&'static str>,
+    missing: Vec<&'static str>,
+    /// Whether a field that is not here is missing.
+    whole: bool,
 }
 
 impl<'a> Fields<'a> {
@@ -277,7 +313,8 @@ impl<'a> Fields<'a> {
     pub(crate) fn required(&mut self, name: &'static str) -> Option<Item<'a>> {
         let item = self.optional(name);
         if item.is_none() {
-            self.item.refuse(format!("field {name:?} is missing"), "");
+            self.item.faults.marks.borrow_mut().break_at(&self.item.below(name));
+            self.missing.push(name);
         }
         item
     }
@@ -296,19 +333,47 @@ impl<'a> Fields<'a> {
         self.entries.retain(|entry| !names.contains(&entry.key.as_str()));
     }
 
-    /// Note a fault of the whole map.
-    pub(crate) fn refuse(&self, message: impl Into<String>, help: &str) {
-        self.item.refuse(message, help);
+    /// A field that is not here may stand where it could not be read.
+    pub(crate) fn may_stand_elsewhere(&mut self) {
+        self.whole = false;
     }
 
-    /// Refuse what nobody asked for.
+    /// Note a fault of fields that do not go together; each alone is known.
+    pub(crate) fn refuse(&self, message: impl Into<String>, help: &str) {
+        self.item.refuse_at(&self.item.node.at, message, help);
+    }
+
+    /// Refuse what is missing, but not what nobody asked for: which fields there may be is not known.
+    pub(crate) fn finish_unknown(self) {
+        let entries = self.entries.iter().map(|entry| &*entry.key);
+        let strange: Vec<&str> = entries.filter(|key| !self.known.contains(key)).collect();
+        self.refuse_missing(&strange);
+    }
+
+    /// A field that stands here under a misspelt name is not missing as well.
+    fn refuse_missing(&self, strange: &[&str]) {
+        let missing = self.missing.iter().filter(|_| self.whole);
+        for name in missing {
+            if !strange.iter().any(|key| nearest(key, self.known.iter().copied()) == Some(*name)) {
+                self.refuse(format!("field {name:?} is missing"), "");
+            }
+        }
+    }
+
+    /// Refuse what is missing and what nobody asked for.
     pub(crate) fn finish(self) {
+        let mut strange = Vec::new();
         for entry in &self.entries {
             if !self.known.contains(&entry.key.as_str()) {
+                strange.push(&*entry.key);
                 let help = did_you_mean(&entry.key, self.known.iter().copied());
+                if let Some(meant) = nearest(&entry.key, self.known.iter().copied()) {
+                    self.item.faults.marks.borrow_mut().break_at(&self.item.below(meant));
+                }
                 self.item.refuse_at(&entry.at, format!("unknown field {:?}", entry.key), &help);
             }
         }
+        self.refuse_missing(&strange);
     }
 }
 
@@ -330,7 +395,7 @@ mod tests {
         let nodes = crate::tree::parse("a.yaml", text).unwrap();
         let faults = Faults::default();
         read(&Item::root(&nodes[0], "Model \"m\"".into(), &faults));
-        faults.into_inner().iter().map(ToString::to_string).collect()
+        faults.noted.into_inner().iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -346,7 +411,6 @@ mod tests {
             faults,
             [
                 "a.yaml:2:1: Model \"m\": until: \"until\" is not supported yet",
-                "a.yaml:1:1: Model \"m\": field \"name\" is missing",
                 "a.yaml:3:7: Model \"m\": size: expected a whole number of at least 1, found -3",
                 "a.yaml:1:1: Model \"m\": unknown field \"nmae\"; did you mean \"name\"?",
             ]

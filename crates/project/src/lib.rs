@@ -34,6 +34,7 @@ mod check;
 mod compile;
 mod fault;
 mod fields;
+mod marks;
 mod model;
 mod parse;
 mod pattern;

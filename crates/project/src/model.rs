@@ -11,6 +11,8 @@ use perennial_policy::labels_schema;
 use perennial_types::{Column, ContentHash, DataType, LARGEST_DOUBLE, Row, Schema, Value};
 use serde::Serialize;
 
+use crate::check::CheckedView;
+use crate::fault::owner;
 use crate::scope::Scope;
 use crate::spec::{ModelSpec, hash_of};
 
@@ -124,8 +126,8 @@ impl ModelSpec {
 /// What a model is compiled among.
 pub(crate) struct Surroundings<'a> {
     pub(crate) scope: &'a Scope<'a>,
-    /// The project's views in its order; `None` for one with a fault.
-    pub(crate) views: &'a [Option<Arc<View>>],
+    /// The project's views in its order.
+    pub(crate) views: &'a [CheckedView],
 }
 
 /// What the definition hash covers.
@@ -141,7 +143,10 @@ struct Definition<'a> {
 impl Surroundings<'_> {
     /// Compile one model; `None` if it has a fault, which is noted.
     pub(crate) fn compile(&self, spec: &ModelSpec) -> Option<CompiledModel> {
-        let owner = format!("Model {:?}", spec.name);
+        let owner = owner("Model", &spec.name);
+        if let Some(like) = &spec.like {
+            self.scope.model(like, &format!("{owner}: like"));
+        }
         let endpoint = self.endpoint(spec, &owner);
         let learner_fits = self.learner_fits(spec, &owner);
         self.check_first_version(spec, &owner);
@@ -154,7 +159,11 @@ impl Surroundings<'_> {
             learner: spec.learner.clone(),
             output: spec.output,
         };
-        if let (true, Err(error)) = (learner_fits, fit.check()) {
+        // An input of a view with a fault stands in no column, for no fault of the model.
+        let mut named = fit.transforms.iter().flat_map(|transform| &transform.of);
+        let known =
+            learner_fits && !self.scope.marks.touches(&owner) && named.all(|name| fit.inputs.contains(name));
+        if let (true, Err(error)) = (known, fit.check()) {
             self.scope.refuse_as_told(&owner, &error.to_string());
             return None;
         }
@@ -190,13 +199,25 @@ impl Surroundings<'_> {
         let found = self.scope.project.endpoints.iter().find(|endpoint| endpoint.models.contains(&spec.name));
         match found {
             Some(endpoint) => Some((Arc::clone(&endpoint.name), Arc::clone(&endpoint.label.name))),
-            None if self.scope.any_unreadable("Endpoint") => None,
+            None if self.may_be_meant(owner) => None,
             None => {
                 let message = "it belongs to no endpoint, so it has no label to train on";
                 self.scope.refuse(owner, message, "name it in the models of an endpoint");
                 None
             }
         }
+    }
+
+    /// Whether an endpoint may mean this model by a name that could not be read or is misspelt.
+    fn may_be_meant(&self, model: &str) -> bool {
+        let marks = self.scope.marks;
+        let declared = |name: &Arc<str>| self.scope.project.models.iter().any(|model| model.name == *name);
+        marks.kind_is_open("Endpoint")
+            || marks.covers(&format!("{model}: name"))
+            || self.scope.project.endpoints.iter().any(|endpoint| {
+                marks.touches(&format!("{}: models", crate::fault::owner("Endpoint", &endpoint.name)))
+                    || !endpoint.models.iter().all(declared)
+            })
     }
 
     fn learner_fits(&self, spec: &ModelSpec, owner: &str) -> bool {

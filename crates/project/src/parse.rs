@@ -2,7 +2,8 @@
 
 use crate::compile;
 use crate::fault::Fault;
-use crate::read;
+use crate::marks::Marks;
+use crate::read::{self, Draft};
 use crate::spec::Project;
 
 impl Project {
@@ -11,13 +12,24 @@ impl Project {
     /// # Errors
     /// All faults, in the order of files and lines.
     pub fn parse(files: &[(String, String)]) -> Result<Self, Vec<Fault>> {
-        let draft = read::draft(files);
-        let mut faults = draft.faults;
-        if draft.complete
-            && let Err(found) = compile::compile(&draft.project, &draft.unreadable)
-        {
-            faults.extend(found.into_iter().map(|fault| draft.places.locate(fault)));
+        let (nodes, not_yaml) = read::documents(files);
+        let complete = not_yaml.is_empty();
+        let draft = read::draft(&nodes, complete, 0);
+        let mut faults = not_yaml;
+        let mut found = faults_of(&draft);
+        if !draft.faults.is_empty() {
+            for guess in 1..Marks::ROUNDS {
+                if found.is_empty() {
+                    break;
+                }
+                let again = faults_of(&read::draft(&nodes, complete, guess));
+                // What would help depends on the names that have a type in this round.
+                let same = |a: &Fault, b: &Fault| (&a.path, &a.message) == (&b.path, &b.message);
+                found.retain(|fault| again.iter().any(|other| same(fault, other)));
+            }
         }
+        faults.extend(draft.faults);
+        faults.extend(found.into_iter().map(|fault| draft.places.locate(fault)));
         if faults.is_empty() {
             return Ok(draft.project);
         }
@@ -30,4 +42,11 @@ impl Project {
         });
         Err(faults)
     }
+}
+
+/// The faults that cross-checks find, without those of what could not be read.
+fn faults_of(draft: &Draft) -> Vec<Fault> {
+    let mut faults = compile::compile(&draft.project, &draft.marks).err().unwrap_or_default();
+    faults.retain(|fault| !draft.marks.covers(&fault.path));
+    faults
 }

@@ -9,10 +9,11 @@ mod view;
 use perennial_evaluate::EndpointSpec;
 use perennial_features::ViewSpec;
 use perennial_policy::PolicySpec;
-use perennial_types::{SourceSpec, TimeSpan, did_you_mean};
+use perennial_types::{SourceSpec, TimeSpan, did_you_mean, nearest};
 
-use crate::fault::{Fault, Places};
+use crate::fault::{self, Fault, Places, owner};
 use crate::fields::{Faults, Fields, Item};
+use crate::marks::Marks;
 use crate::spec::{ClockKind, ModelSpec, Project};
 use crate::tree::{self, Node};
 
@@ -25,16 +26,14 @@ const LATER: [&str; 2] = ["Experiment", "Report"];
 /// What was read.
 pub(crate) struct Draft {
     pub(crate) project: Project,
-    /// Kind and name of declarations with a fault of their own: naming them is no further fault.
-    pub(crate) unreadable: Vec<(&'static str, String)>,
     pub(crate) faults: Vec<Fault>,
     pub(crate) places: Places,
-    /// Whether every file is YAML; otherwise a name that is missing may stand in one that is not.
-    pub(crate) complete: bool,
+    /// What could not be read and holds a guess.
+    pub(crate) marks: Marks,
 }
 
-/// Read every document of every file.
-pub(crate) fn draft(files: &[(String, String)]) -> Draft {
+/// The documents of every file, and the faults of those that are no YAML.
+pub(crate) fn documents(files: &[(String, String)]) -> (Vec<Node>, Vec<Fault>) {
     let mut faults = Vec::new();
     let mut nodes = Vec::new();
     for (file, text) in files {
@@ -43,15 +42,25 @@ pub(crate) fn draft(files: &[(String, String)]) -> Draft {
             Err(fault) => faults.push(fault),
         }
     }
-    let complete = faults.is_empty();
-    let faults = Faults::new(faults);
+    (nodes, faults)
+}
+
+/// Read every document; what cannot be read is filled with a guess. `complete` says that every file is YAML:
+/// otherwise a declaration that is missing may stand in one that is not.
+pub(crate) fn draft(nodes: &[Node], complete: bool, guess: usize) -> Draft {
+    let faults = Faults::default();
+    faults.marks.borrow_mut().guess = guess;
     let mut reading = Reading::new(&faults);
-    for node in &nodes {
-        reading.document(node, &nodes);
+    if !complete {
+        reading.any_kind_may_be_missing();
     }
-    let (mut project, unreadable, places) = reading.end();
+    for node in nodes {
+        reading.document(node, nodes);
+    }
+    let (mut project, places) = reading.end(complete);
     project.sort();
-    Draft { project, unreadable, faults: faults.into_inner(), places, complete }
+    let Faults { noted, marks } = faults;
+    Draft { project, faults: noted.into_inner(), places, marks: marks.into_inner() }
 }
 
 impl Project {
@@ -69,7 +78,6 @@ struct Reading<'f> {
     faults: &'f Faults,
     places: Places,
     names: Vec<(&'static str, String)>,
-    unreadable: Vec<(&'static str, String)>,
     project: Option<Project>,
     sources: Vec<SourceSpec>,
     views: Vec<ViewSpec>,
@@ -84,7 +92,6 @@ impl<'f> Reading<'f> {
             faults,
             places: Places::default(),
             names: Vec::new(),
-            unreadable: Vec::new(),
             project: None,
             sources: Vec::new(),
             views: Vec::new(),
@@ -94,35 +101,77 @@ impl<'f> Reading<'f> {
         }
     }
 
+    fn any_kind_may_be_missing(&self) {
+        KINDS.into_iter().for_each(|kind| self.faults.marks.borrow_mut().open_kind(kind));
+    }
+
+    /// A document of no known kind may declare what others name.
+    fn stranger(&self, node: &Node) {
+        let text = |field| node.get(field).and_then(Node::text);
+        match (text("kind"), text("name")) {
+            (Some(kind), _) if LATER.contains(&kind) => {}
+            (Some(kind), Some(name)) => {
+                let mut marks = self.faults.marks.borrow_mut();
+                marks.stranger(name);
+                if let Some(meant) = nearest(kind, KINDS) {
+                    KINDS
+                        .into_iter()
+                        .filter(|known| *known == meant && ["Project", "Endpoint"].contains(known))
+                        .for_each(|kind| marks.open_kind(kind));
+                }
+            }
+            (None, _) | (_, None) => self.any_kind_may_be_missing(),
+        }
+    }
+
     fn document(&mut self, node: &Node, nodes: &[Node]) {
-        let Some(kind) = self.kind_of(node) else { return };
-        let name = node.get("name").and_then(Node::text).unwrap_or_default().to_owned();
-        let owner = if name.is_empty() { kind.to_owned() } else { format!("{kind} {name:?}") };
+        let Some(kind) = self.kind_of(node) else { return self.stranger(node) };
+        let mut name = node.get("name").and_then(Node::text).unwrap_or_default().to_owned();
+        let mut owner = owner(kind, &name);
         if kind == "Project" && self.names.iter().any(|(other, _)| *other == kind) {
             let item = Item::root(node, owner, self.faults);
-            return item.refuse("a second Project is declared; a directory holds one", "");
+            item.refuse("a second Project is declared; a directory holds one", "");
+            project(&item);
+            return;
+        }
+        if name.is_empty() {
+            self.faults.marks.borrow_mut().open_kind(kind);
         }
         if self.names.contains(&(kind, name.clone())) {
-            let item = Item::root(node, owner, self.faults);
-            return item.refuse(format!("another {kind} is called {name:?}"), "names differ within a kind");
+            if !name.is_empty() {
+                let item = Item::root(node, owner, self.faults);
+                item.refuse(format!("another {kind} is called {name:?}"), "names differ within a kind");
+            }
+            name = self.second(kind, &name);
+            owner = fault::owner(kind, &name);
         }
         self.names.push((kind, name.clone()));
-        let faults_before = self.faults.borrow().len();
-        let merged =
-            if kind == "Model" { model::with_copied(node, nodes, self.faults) } else { node.clone() };
+        let (merged, whole) =
+            if kind == "Model" { model::with_copied(node, nodes, self.faults) } else { (node.clone(), true) };
         let item = Item::root(&merged, owner, self.faults);
         item.remember(&mut self.places);
-        let read = match kind {
-            "Project" => project(&item).map(|read| self.project = Some(read)),
-            "Source" => source::read(&item).map(|read| self.sources.push(read)),
-            "FeatureView" => view::read(&item).map(|read| self.views.push(read)),
-            "Model" => model::read(&item).map(|read| self.models.push(read)),
-            "Endpoint" => endpoint::read(&item).map(|read| self.endpoints.push(read)),
-            _ => policy::read(&item).map(|read| self.policies.push(read)),
-        };
-        if read.is_none() || self.faults.borrow().len() > faults_before {
-            self.unreadable.push((kind, name));
+        let name = std::sync::Arc::from(name);
+        match kind {
+            "Project" => self.project = Some(project(&item)),
+            "Source" => self.sources.push(SourceSpec { name, ..source::read(&item) }),
+            "FeatureView" => self.views.push(ViewSpec { name, ..view::read(&item) }),
+            "Model" => self.models.push(ModelSpec { name, ..model::read(&item, whole) }),
+            "Endpoint" => self.endpoints.push(EndpointSpec { name, ..endpoint::read(&item) }),
+            _ => self.policies.push(PolicySpec { name, ..policy::read(&item) }),
         }
+    }
+
+    /// A name for a declaration whose own is taken or missing, so that the rest of it is checked.
+    fn second(&self, kind: &'static str, name: &str) -> String {
+        let mut count = 2;
+        let named = |count: usize| format!("{name} ({count})").trim_start().to_owned();
+        while self.names.contains(&(kind, named(count))) {
+            count += 1;
+        }
+        let mut marks = self.faults.marks.borrow_mut();
+        marks.open_kind(kind);
+        marks.break_at(&format!("{}: name", fault::owner(kind, &named(count))));
+        named(count)
     }
 
     /// The kind of a document, one of those that are read.
@@ -147,11 +196,12 @@ impl<'f> Reading<'f> {
         known
     }
 
-    fn end(self) -> (Project, Vec<(&'static str, String)>, Places) {
-        if !self.names.iter().any(|(kind, _)| *kind == "Project") {
+    fn end(self, complete: bool) -> (Project, Places) {
+        let open = !complete || self.faults.marks.borrow().kind_is_open("Project");
+        if !open && !self.names.iter().any(|(kind, _)| *kind == "Project") {
             let fault =
                 Fault::at("", "no Project is declared").help("add a document: kind: Project, name: …");
-            self.faults.borrow_mut().push(fault);
+            self.faults.noted.borrow_mut().push(fault);
         }
         let mut project = self.project.unwrap_or_else(|| Project {
             name: "".into(),
@@ -168,7 +218,7 @@ impl<'f> Reading<'f> {
         project.models = self.models;
         project.endpoints = self.endpoints;
         project.policies = self.policies;
-        (project, self.unreadable, self.places)
+        (project, self.places)
     }
 }
 
@@ -176,11 +226,11 @@ impl<'f> Reading<'f> {
 fn open<'a>(
     item: &Item<'a>,
     form: impl Fn(&Item<'a>) -> Option<std::sync::Arc<str>>,
-) -> (Fields<'a>, Option<std::sync::Arc<str>>) {
+) -> (Fields<'a>, std::sync::Arc<str>) {
     let mut fields = item.fields();
     fields.optional("kind");
     let name = fields.required("name").and_then(|item| form(&item));
-    (fields, name)
+    (fields, name.unwrap_or_default())
 }
 
 /// Policies are looked at once an hour unless said.
@@ -188,20 +238,20 @@ fn default_tick() -> TimeSpan {
     TimeSpan::from_hours(1)
 }
 
-fn project(item: &Item<'_>) -> Option<Project> {
+fn project(item: &Item<'_>) -> Project {
     let (mut fields, name) = open(item, Item::name);
     let clocks = [("wall", ClockKind::Wall), ("event", ClockKind::Event)];
     let clock = fields.optional("clock").map_or(Some(ClockKind::Wall), |item| item.one_of(&clocks, &[]));
     let tick = fields.optional("tick").map_or(Some(default_tick()), |item| item.span());
     fields.finish();
-    Some(Project {
-        name: name?,
-        clock: clock?,
-        tick: tick?,
+    Project {
+        name,
+        clock: clock.unwrap_or_default(),
+        tick: tick.unwrap_or_else(default_tick),
         sources: Vec::new(),
         views: Vec::new(),
         models: Vec::new(),
         endpoints: Vec::new(),
         policies: Vec::new(),
-    })
+    }
 }

@@ -7,19 +7,20 @@ use perennial_expr::ExprError;
 use perennial_types::{SourceSpec, did_you_mean};
 
 use crate::fault::Fault;
+use crate::marks::Marks;
 use crate::spec::{ModelSpec, Project};
 
 /// A project under check.
 pub(crate) struct Scope<'a> {
     pub(crate) project: &'a Project,
-    /// Kind and name of declarations with a fault of their own: naming them is no further fault.
-    unreadable: &'a [(&'static str, String)],
+    /// What could not be read.
+    pub(crate) marks: &'a Marks,
     faults: RefCell<Vec<Fault>>,
 }
 
 impl<'a> Scope<'a> {
-    pub(crate) fn new(project: &'a Project, unreadable: &'a [(&'static str, String)]) -> Self {
-        Self { project, unreadable, faults: RefCell::default() }
+    pub(crate) fn new(project: &'a Project, marks: &'a Marks) -> Self {
+        Self { project, marks, faults: RefCell::default() }
     }
 
     /// Note a fault of the field at `path`; `help` as `did_you_mean` writes it.
@@ -39,16 +40,6 @@ impl<'a> Scope<'a> {
 
     pub(crate) fn into_faults(self) -> Vec<Fault> {
         self.faults.into_inner()
-    }
-
-    /// Whether a declaration is there but could not be read.
-    pub(crate) fn unreadable(&self, kind: &str, name: &str) -> bool {
-        self.unreadable.iter().any(|(other, other_name)| *other == kind && other_name == name)
-    }
-
-    /// Whether any declaration of a kind could not be read.
-    pub(crate) fn any_unreadable(&self, kind: &str) -> bool {
-        self.unreadable.iter().any(|(other, _)| *other == kind)
     }
 
     /// The source that the field at `path` names; a fault is noted if there is none.
@@ -75,7 +66,7 @@ impl<'a> Scope<'a> {
         path: &str,
         known: impl Iterator<Item = &'n Arc<str>>,
     ) {
-        if missing && !self.unreadable(kind, name) {
+        if missing && !self.marks.may_be_declared(kind, name) {
             let help = did_you_mean(name, known.map(|known| &**known));
             self.refuse(path, format!("no {} {name:?} is declared", kind.to_lowercase()), &help);
         }

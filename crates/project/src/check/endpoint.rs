@@ -4,12 +4,13 @@ use perennial_evaluate::EndpointSpec;
 use perennial_learn::Task;
 use perennial_types::did_you_mean;
 
+use crate::fault::owner;
 use crate::scope::Scope;
 use crate::spec::ModelSpec;
 
 /// Check one endpoint.
 pub(crate) fn endpoint(scope: &Scope<'_>, endpoint: &EndpointSpec) {
-    let owner = format!("Endpoint {:?}", endpoint.name);
+    let owner = owner("Endpoint", &endpoint.name);
     let mut models: Vec<&ModelSpec> = Vec::new();
     for (i, name) in endpoint.models.iter().enumerate() {
         let path = format!("{owner}: models[{i}]");
@@ -35,7 +36,11 @@ pub(crate) fn endpoint(scope: &Scope<'_>, endpoint: &EndpointSpec) {
         }
         models.push(model);
     }
-    if !endpoint.models.contains(&endpoint.initial) {
+    // A model that is declared is rightly named here, and is missing or misspelt in the list.
+    let right = scope.project.models.iter().any(|model| model.name == endpoint.initial)
+        && (models.len() < endpoint.models.len() || scope.marks.touches(&format!("{owner}: models")));
+    let known = endpoint.models.contains(&endpoint.initial);
+    if !known && !right && !endpoint.models.is_empty() {
         let help = did_you_mean(&endpoint.initial, endpoint.models.iter().map(|name| &**name));
         let message = format!("{:?} is none of the endpoint's models", endpoint.initial);
         scope.refuse(format!("{owner}: initial"), message, &help);

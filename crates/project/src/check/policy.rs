@@ -6,18 +6,21 @@ use perennial_learn::Task;
 use perennial_policy::{Action, GateSpec, PolicySpec, SignalKind, TriggerSpec, labels_schema};
 use perennial_types::{Column, DataType, Schema, Value};
 
+use crate::fault::owner;
 use crate::scope::Scope;
 use crate::spec::ModelSpec;
 
 /// Check one policy.
 pub(crate) fn policy(scope: &Scope<'_>, policy: &PolicySpec) {
-    let owner = format!("Policy {:?}", policy.name);
+    let owner = owner("Policy", &policy.name);
     let mut models = Vec::new();
     for (i, name) in policy.models.iter().enumerate() {
         models.extend(scope.model(name, &format!("{owner}: models[{i}]")));
     }
     for (path, message) in perennial_policy::check(policy) {
-        scope.refuse_as_told(format!("{owner}: {path}"), &message);
+        if !names_unread_signals(scope, &owner, policy, &path) {
+            scope.refuse_as_told(format!("{owner}: {path}"), &message);
+        }
     }
     for signal in &policy.signals {
         match &signal.kind {
@@ -39,6 +42,20 @@ pub(crate) fn policy(scope: &Scope<'_>, policy: &PolicySpec) {
         data_beyond_holdout(scope, &path, policy, trigger);
         affordable(scope, &path, policy, trigger, &models);
     }
+}
+
+/// Whether a field is a condition over a signal that could not be read.
+fn names_unread_signals(scope: &Scope<'_>, owner: &str, policy: &PolicySpec, path: &str) -> bool {
+    let signals = format!("{owner}: signals");
+    let unread = |name: &String| {
+        let signal = name.split_once('.').map_or(name.as_str(), |(signal, _)| signal);
+        let declared = policy.signals.iter().any(|other| *other.name == *signal);
+        scope.marks.is_open(&if declared { format!("{signals}.{signal}") } else { signals.clone() })
+    };
+    policy.triggers.iter().enumerate().any(|(i, trigger)| {
+        let names = trigger.when.as_deref().and_then(|sql| Expr::names(sql).ok()).unwrap_or_default();
+        path == format!("triggers[{i}].when") && names.iter().any(unread)
+    })
 }
 
 /// The metric is one of each model's task; that it is known was checked by the policy's core.

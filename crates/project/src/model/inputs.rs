@@ -32,17 +32,22 @@ struct Feature<'a> {
 /// Lay out the row of a model; `None` if something is wrong with it, which is noted.
 pub(super) fn layout(around: &Surroundings<'_>, spec: &ModelSpec, owner: &str) -> Option<Layout> {
     let expansion = Expansion { around, spec, owner };
-    let (features, all_found) = expansion.features();
-    let names = expansion.names(&features);
+    let (features, faulty, all_found) = expansion.features();
+    let names: Vec<Arc<str>> = expansion.names(&features).into_iter().chain(faulty.iter().cloned()).collect();
     let transforms = expansion.transforms(&names, all_found);
     let needed = expansion.needed(&transforms);
-    expansion.check_use(&features, &needed);
+    if transforms.is_some() {
+        expansion.check_use(&features, &needed);
+    }
     let mut columns: Vec<Column> = spec.request.columns().to_vec();
     let (early, late) = expansion.stages();
-    let before = expansion.programs(&early, &mut columns);
+    // Names that are declared but have no type, since what they name has a fault.
+    let mut typeless: BTreeSet<Arc<str>> = faulty.into_iter().collect();
+    typeless.extend(expansion.misspelt(&names));
+    let before = expansion.programs(&early, &mut columns, &mut typeless, all_found);
     let known_alone = columns.len();
-    let lookups = expansion.lookups(&features, &needed, &mut columns, known_alone);
-    let after = expansion.programs(&late, &mut columns);
+    let lookups = expansion.lookups(&features, &needed, &mut columns, known_alone, &typeless);
+    let after = expansion.programs(&late, &mut columns, &mut typeless, all_found);
     expansion.check_types(&transforms, &columns);
     let inputs = inputs(spec, &features, &names, &transforms, &columns);
     Some(Layout {
@@ -66,19 +71,29 @@ impl<'a> Expansion<'a> {
         self.around.scope.refuse(format!("{}: {field}", self.owner), message, help);
     }
 
-    /// Whether a part of the model could not be read, so that what is missing may stand there.
-    fn unreadable(&self) -> bool {
-        self.around.scope.unreadable("Model", &self.spec.name)
+    /// Whether a part of a field could not be read, so that what is missing may stand there.
+    fn touched(&self, field: &str) -> bool {
+        self.around.scope.marks.touches(&format!("{}: {field}", self.owner))
     }
 
-    /// The features that the model declares, in the order of its patterns and the views' outputs, and whether
-    /// these are all: a pattern that matches nothing may be misspelt, a view with a fault has no outputs.
-    fn features(&self) -> (Vec<Feature<'a>>, bool) {
+    /// The features that the model declares, in the order of its patterns and the views' outputs; the names
+    /// of those whose view has a fault; and whether these are all: a pattern that matches nothing may be
+    /// misspelt, a view may have features that could not be read.
+    fn features(&self) -> (Vec<Feature<'a>>, Vec<Arc<str>>, bool) {
         let mut features: Vec<Feature<'a>> = Vec::new();
-        let mut all_found = true;
+        let mut faulty: Vec<Arc<str>> = Vec::new();
+        let mut all_found = !self.touched("features");
         for (i, pattern) in self.spec.features.iter().enumerate() {
             let mut any = false;
-            for view in self.around.views.iter().flatten() {
+            for checked in self.around.views {
+                let Some(view) = &checked.view else {
+                    let names = checked.names.iter().flatten().filter(|name| matches(pattern, name));
+                    let before = faulty.len();
+                    faulty.extend(names.cloned());
+                    any |= faulty.len() > before;
+                    all_found &= checked.names.is_some();
+                    continue;
+                };
                 for (output, column) in view.outputs().columns().iter().enumerate() {
                     if !matches(pattern, &column.name) {
                         continue;
@@ -94,7 +109,7 @@ impl<'a> Expansion<'a> {
                 all_found = false;
             }
         }
-        (features, all_found)
+        (features, faulty, all_found)
     }
 
     fn refuse_pattern(&self, i: usize, pattern: &str) {
@@ -106,13 +121,14 @@ impl<'a> Expansion<'a> {
         let views = &self.around.scope.project.views;
         match views.iter().position(|view| &*view.name == view_name) {
             Some(index) => {
-                // A view with a fault has no outputs, and its fault is noted already.
-                if let Some(view) = &self.around.views[index] {
-                    let help = did_you_mean(pattern, view.outputs().names());
+                // Where names could not be read, this may be one of them.
+                if let Some(names) = &self.around.views[index].names {
+                    let help = did_you_mean(pattern, names.iter().map(|name| &**name));
                     self.refuse(&field, format!("view {view_name:?} has no feature {pattern:?}"), &help);
                 }
             }
-            None if is_pattern(view_name) || self.around.scope.unreadable("FeatureView", view_name) => {}
+            None if is_pattern(view_name)
+                || self.around.scope.marks.may_be_declared("FeatureView", view_name) => {}
             None => {
                 let help = did_you_mean(view_name, views.iter().map(|view| &*view.name));
                 self.refuse(&field, format!("no view {view_name:?}"), &help);
@@ -142,7 +158,8 @@ impl<'a> Expansion<'a> {
                 if found.is_empty() && !may_be_none {
                     whole = false;
                     // A dotted name may be one of the features that were not found, which is a fault already.
-                    if all_found || !pattern.contains('.') {
+                    let open = self.touched_open("request") || self.touched_open("on_demand");
+                    if if pattern.contains('.') { all_found } else { !open } {
                         let help = did_you_mean(pattern, names.iter().map(|name| &**name));
                         self.refuse(
                             &format!("transforms[{i}].of[{j}]"),
@@ -163,7 +180,7 @@ impl<'a> Expansion<'a> {
         }
         if transforms.is_empty() && whole {
             // A transform that could not be read may have named some.
-            if self.unreadable() {
+            if self.touched("transforms") {
                 return None;
             }
             self.refuse(
@@ -186,7 +203,8 @@ impl<'a> Expansion<'a> {
 
     /// A declared pattern of which nothing is used says something that is not so.
     fn check_use(&self, features: &[Feature<'_>], needed: &BTreeSet<Arc<str>>) {
-        if self.spec.like.is_some() || self.unreadable() {
+        let all_read = self.spec.on_demand.iter().all(|named| Expr::names(&named.expr).is_ok());
+        if self.spec.like.is_some() || !all_read || self.touched("transforms") || self.touched("on_demand") {
             return;
         }
         for (i, pattern) in self.spec.features.iter().enumerate() {
@@ -197,6 +215,14 @@ impl<'a> Expansion<'a> {
                 self.refuse(&format!("features[{i}]"), message, "name it in a transform, or leave it out");
             }
         }
+    }
+
+    /// The on-demand expressions that cannot be compiled for the names they use.
+    fn misspelt(&self, names: &[Arc<str>]) -> Vec<Arc<str>> {
+        let known = |name: &String| names.iter().any(|known| **known == **name);
+        let wrong = |sql: &str| Expr::names(sql).map_or(true, |used| !used.iter().all(known));
+        let misspelt = self.spec.on_demand.iter().filter(|named| wrong(&named.expr));
+        misspelt.map(|named| Arc::clone(&named.name)).collect()
     }
 
     /// The on-demand expressions that read the request alone, and the others.
@@ -215,10 +241,36 @@ impl<'a> Expansion<'a> {
         stages
     }
 
-    /// Compile expressions, each over the columns so far, and append their columns.
-    fn programs(&self, stage: &[&NamedExpr], columns: &mut Vec<Column>) -> Option<Vec<Program>> {
-        let compiled: Vec<Option<Program>> = stage.iter().map(|named| self.program(named, columns)).collect();
-        compiled.into_iter().collect()
+    /// Compile expressions, each over the columns so far, and append their columns. One that has a fault, or
+    /// names what has no type, has no type either.
+    fn programs(
+        &self,
+        stage: &[&NamedExpr],
+        columns: &mut Vec<Column>,
+        typeless: &mut BTreeSet<Arc<str>>,
+        all_found: bool,
+    ) -> Option<Vec<Program>> {
+        let open = self.touched_open("request") || self.touched_open("on_demand");
+        let mut programs = Vec::new();
+        for named in stage {
+            let names = Expr::names(&named.expr).unwrap_or_default();
+            let unknown = |name: &String| {
+                let missing = !columns.iter().any(|column| *column.name == **name);
+                typeless.contains(name.as_str())
+                    || missing && if name.contains('.') { !all_found } else { open }
+            };
+            let program = if names.iter().any(unknown) { None } else { self.program(named, columns) };
+            if program.is_none() {
+                typeless.insert(Arc::clone(&named.name));
+            }
+            programs.push(program);
+        }
+        programs.into_iter().collect()
+    }
+
+    /// Whether names may be missing from a field.
+    fn touched_open(&self, field: &str) -> bool {
+        self.around.scope.marks.is_open(&format!("{}: {field}", self.owner))
     }
 
     fn program(&self, named: &NamedExpr, columns: &mut Vec<Column>) -> Option<Program> {
@@ -251,17 +303,18 @@ impl<'a> Expansion<'a> {
         needed: &BTreeSet<Arc<str>>,
         columns: &mut Vec<Column>,
         known_alone: usize,
+        typeless: &BTreeSet<Arc<str>>,
     ) -> Option<Vec<Lookup>> {
         let mut lookups: Vec<Lookup> = Vec::new();
         let mut whole = true;
-        for view in self.around.views.iter().flatten() {
+        for view in self.around.views.iter().filter_map(|checked| checked.view.as_ref()) {
             let of_view = features.iter().filter(|feature| feature.view.spec().name == view.spec().name);
             let taken: Vec<&Feature<'_>> =
                 of_view.filter(|feature| needed.contains(&feature.column.name)).collect();
             if taken.is_empty() {
                 continue;
             }
-            let key = self.key(view, &columns[..known_alone]);
+            let key = self.key(view, &columns[..known_alone], typeless);
             whole &= key.is_some();
             columns
                 .extend(taken.iter().map(|feature| computed(&feature.column.name, feature.column.data_type)));
@@ -272,7 +325,7 @@ impl<'a> Expansion<'a> {
     }
 
     /// Where the entity of a view stands among the columns that are known before any lookup.
-    fn key(&self, view: &View, columns: &[Column]) -> Option<Vec<usize>> {
+    fn key(&self, view: &View, columns: &[Column], typeless: &BTreeSet<Arc<str>>) -> Option<Vec<usize>> {
         let mut key = Some(Vec::new());
         for entity in view.entity() {
             let found = columns.iter().position(|column| column.name == entity.name);
@@ -290,6 +343,10 @@ impl<'a> Expansion<'a> {
                     entity.data_type,
                     columns[index].data_type
                 ),
+                None if typeless.contains(&entity.name) || self.touched_open("request") => {
+                    key = None;
+                    continue;
+                }
                 None => format!(
                     "view {:?} is looked up by {:?}, which is not known here",
                     view.spec().name,

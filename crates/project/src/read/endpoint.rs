@@ -11,11 +11,11 @@ use crate::fields::Item;
 /// How long a model may take unless said.
 const DEFAULT_DEADLINE: TimeSpan = TimeSpan::from_micros(20_000);
 
-pub(super) fn read(item: &Item<'_>) -> Option<EndpointSpec> {
+pub(super) fn read(item: &Item<'_>) -> EndpointSpec {
     let (mut fields, name) = open(item, Item::name);
     let list = fields.required("models");
-    let models: Vec<Arc<str>> =
-        list.as_ref().map(Item::list).unwrap_or_default().iter().filter_map(Item::name).collect();
+    let models = list.as_ref().map(Item::list).unwrap_or_default();
+    let models: Vec<Arc<str>> = models.iter().map(|item| item.name().unwrap_or_else(|| item.raw())).collect();
     if let Some(list) = list.filter(|list| list.is_list() && models.is_empty()) {
         list.refuse("an endpoint has at least one model", "");
     }
@@ -37,14 +37,18 @@ pub(super) fn read(item: &Item<'_>) -> Option<EndpointSpec> {
         None => Some(OnFailure { deadline: DEFAULT_DEADLINE, default: 0.0 }),
     };
     fields.finish();
-    Some(EndpointSpec {
-        name: name?,
+    EndpointSpec {
+        name,
         models,
-        initial: initial?,
-        label: label?,
-        outcome: outcome?,
-        on_failure: on_failure?,
-    })
+        initial: initial.unwrap_or_default(),
+        label: label.unwrap_or_else(|| LabelSpec {
+            name: "".into(),
+            matures_after: TimeSpan::ZERO,
+            give_up_after: TimeSpan::ZERO,
+        }),
+        outcome: outcome.unwrap_or(Outcome::DependsOnPrediction),
+        on_failure: on_failure.unwrap_or(OnFailure { deadline: DEFAULT_DEADLINE, default: 0.0 }),
+    }
 }
 
 fn label(item: &Item<'_>) -> Option<LabelSpec> {

@@ -17,18 +17,24 @@ const DEFAULT_FIRST_VERSION: &str = "labels.rows >= 1000";
 /// The largest number that a bound may be.
 const MOST: f64 = f64::MAX;
 
-/// The model's document with the fields of the model that it is like, as far as it does not give them.
+/// The model's document with the fields of the model that it is like, as far as it does not give them, and whether
+/// all of the models that it is like are there.
 ///
 /// Notes a chain of copies that has no end; a model that is not there is found by the cross-checks.
-pub(super) fn with_copied(node: &Node, nodes: &[Node], faults: &Faults) -> Node {
+pub(super) fn with_copied(node: &Node, nodes: &[Node], faults: &Faults) -> (Node, bool) {
     let mut entries: Vec<Entry> = node.entries().to_vec();
     let mut seen = vec![node.get("name").and_then(Node::text).unwrap_or_default()];
     let mut like = node.get("like");
+    let mut whole = true;
     while let Some(at) = like {
-        let Some(name) = at.text() else { break };
+        let Some(name) = at.text() else {
+            whole = false;
+            break;
+        };
         if seen.contains(&name) {
             Item::root(at, format!("Model {:?}: like", seen[0]), faults)
                 .refuse(format!("a model cannot be like itself, and {name:?} leads back"), "");
+            whole = false;
             break;
         }
         seen.push(name);
@@ -36,7 +42,10 @@ pub(super) fn with_copied(node: &Node, nodes: &[Node], faults: &Faults) -> Node 
             let text = |field| other.get(field).and_then(Node::text);
             text("kind") == Some("Model") && text("name") == Some(name)
         };
-        let Some(original) = nodes.iter().find(is_it) else { break };
+        let Some(original) = nodes.iter().find(is_it) else {
+            whole = false;
+            break;
+        };
         for entry in original.entries() {
             let own = ["kind", "name", "like"].contains(&entry.key.as_str());
             if !own && !entries.iter().any(|other| other.key == entry.key) {
@@ -45,19 +54,23 @@ pub(super) fn with_copied(node: &Node, nodes: &[Node], faults: &Faults) -> Node 
         }
         like = original.get("like");
     }
-    Node { at: node.at.clone(), tree: Tree::Map(entries) }
+    (Node { at: node.at.clone(), tree: Tree::Map(entries) }, whole)
 }
 
-pub(super) fn read(item: &Item<'_>) -> Option<ModelSpec> {
+/// Read a model; `whole` says that all models that it is like are there.
+pub(super) fn read(item: &Item<'_>, whole: bool) -> ModelSpec {
     let (mut fields, name) = open(item, Item::name);
+    if !whole {
+        fields.may_stand_elsewhere();
+    }
     let like = fields.optional("like").and_then(|item| item.name());
     let tasks = [("regression", Task::Regression), ("binary", Task::Binary)];
     let task = fields.required("task").and_then(|item| item.one_of(&tasks, &["multiclass"]));
-    let request = fields.required("request").and_then(|item| source::schema(&item));
+    let request = fields.required("request").map(|item| source::schema(&item)).unwrap_or_default();
     let on_demand = fields.optional("on_demand").map(|item| view::expressions(&item)).unwrap_or_default();
     let features = fields.optional("features").map(|item| texts(&item)).unwrap_or_default();
     let transforms = fields.required("transforms").map(|item| item.list()).unwrap_or_default();
-    let transforms = transforms.iter().filter_map(transform).collect();
+    let transforms = transforms.iter().map(transform).collect();
     let learner = fields.required("learner").and_then(|item| learner(&item));
     let output = fields.optional("output").map_or(Some(OutputSpec::default()), |item| output(&item));
     let first_version = match fields.optional("first_version") {
@@ -65,37 +78,54 @@ pub(super) fn read(item: &Item<'_>) -> Option<ModelSpec> {
         None => Some(DEFAULT_FIRST_VERSION.into()),
     };
     fields.finish();
-    Some(ModelSpec {
-        name: name?,
+    let sgd = SgdSpec { learning_rate: 0.01, l2: 0.0, epochs: item.guess(&[1, 1_000]) };
+    ModelSpec {
+        name,
         like,
-        task: task?,
-        request: request?,
+        task: task.unwrap_or_else(|| item.guess(&[Task::Regression, Task::Binary])),
+        request,
         on_demand,
         features,
         transforms,
-        learner: learner?,
-        output: output?,
-        first_version: first_version?,
-    })
+        learner: learner
+            .unwrap_or_else(|| item.guess(&[LearnerSpec::Linear(sgd.clone()), LearnerSpec::Logistic(sgd)])),
+        output: output.unwrap_or_default(),
+        first_version: first_version.unwrap_or_else(|| {
+            let rows = item.guess(&[1_u64, 1_000_000_000_000]);
+            format!("labels.rows >= {rows}").into()
+        }),
+    }
 }
 
 fn texts(item: &Item<'_>) -> Vec<Arc<str>> {
-    item.list().iter().filter_map(Item::text).collect()
+    item.list().iter().map(|item| item.text().unwrap_or_default()).collect()
 }
 
 /// Reads the fields of one function.
 type ReadFunction = fn(&mut Fields<'_>) -> Option<TransformFn>;
 
-fn transform(item: &Item<'_>) -> Option<DeclaredTransform> {
+fn transform(item: &Item<'_>) -> DeclaredTransform {
     let mut fields = item.fields();
     let of = fields.required("of").map(|item| texts(&item)).unwrap_or_default();
     let functions: [(&str, ReadFunction); 4] =
         [("standardize", standardize), ("one_hot", one_hot), ("clip", clip), ("pass", pass)];
     // Which fields it may have depends on the function: where that is wrong, nothing is said about them.
-    let read_function = fields.required("fn").and_then(|item| item.one_of(&functions, &[]))?;
-    let function = read_function(&mut fields);
-    fields.finish();
-    Some(DeclaredTransform { of, function: function? })
+    let function = match fields.required("fn").and_then(|item| item.one_of(&functions, &[])) {
+        Some(read_function) => {
+            let function = read_function(&mut fields);
+            fields.finish();
+            function
+        }
+        None => {
+            fields.finish_unknown();
+            None
+        }
+    };
+    let function = function.unwrap_or_else(|| {
+        let one_hot = TransformFn::OneHot { unknown: UnknownCategory::Other };
+        item.guess(&[TransformFn::Pass { missing: Missing::Mean }, one_hot])
+    });
+    DeclaredTransform { of, function }
 }
 
 fn standardize(fields: &mut Fields<'_>) -> Option<TransformFn> {
@@ -187,11 +217,15 @@ fn learner(item: &Item<'_>) -> Option<LearnerSpec> {
     let families = [("linear", Family::Linear), ("logistic", Family::Logistic)];
     let later = ["external", "softmax", "tree", "forest", "elastic_net", "remote", "onnx"];
     // The fields depend on kind and optimizer: where these are wrong, nothing is said about the others.
-    let family = fields.required("kind").and_then(|item| item.one_of(&families, &later))?;
+    let family = fields.required("kind").and_then(|item| item.one_of(&families, &later));
     let optimizers = [("sgd", Optimizer::Sgd), ("lbfgs", Optimizer::Lbfgs)];
     let optimizer = match fields.optional("optimizer") {
-        Some(item) => item.one_of(&optimizers, &["adam", "ftrl"])?,
-        None => Optimizer::Sgd,
+        Some(item) => item.one_of(&optimizers, &["adam", "ftrl"]),
+        None => Some(Optimizer::Sgd),
+    };
+    let (Some(family), Some(optimizer)) = (family, optimizer) else {
+        fields.finish_unknown();
+        return None;
     };
     if (family, optimizer) == (Family::Linear, Optimizer::Lbfgs) {
         fields.refuse("a linear learner is fitted by sgd; lbfgs is for logistic", "");

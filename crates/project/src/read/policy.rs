@@ -12,49 +12,40 @@ use crate::fields::{Fields, Item};
 /// Signals are NULL below this many rows unless said.
 const DEFAULT_MIN_ROWS: u64 = 100;
 
-/// Read a policy. Guards, actions and gates that cannot be read leave the rest to be checked; without a
-/// signal or a trigger its conditions would be called wrong for no fault of theirs.
-pub(super) fn read(item: &Item<'_>) -> Option<PolicySpec> {
+/// The window in place of one that could not be read.
+const DEFAULT_WINDOW: TimeSpan = TimeSpan::from_days(1);
+
+/// Read a policy.
+pub(super) fn read(item: &Item<'_>) -> PolicySpec {
     let (mut fields, name) = open(item, Item::name);
     fields.later(&["use", "rollback"]);
     let models = fields.required("models").map(|item| item.list()).unwrap_or_default();
-    let models = models.iter().filter_map(Item::name).collect();
+    let models = models.iter().map(|item| item.name().unwrap_or_else(|| item.raw())).collect();
     let signals = fields.optional("signals").map(|item| item.named_items()).unwrap_or_default();
-    let signals: Vec<Option<SignalSpec>> =
-        signals.into_iter().map(|(name, item)| signal(&item).map(|kind| SignalSpec { name, kind })).collect();
-    let triggers = fields.required("triggers").map(|item| item.list());
-    let triggers: Option<Vec<Option<TriggerSpec>>> =
-        triggers.map(|items| items.iter().map(trigger).collect());
+    let signals = signals.into_iter().map(|(name, item)| SignalSpec { name, kind: signal(&item) }).collect();
+    let triggers = fields.required("triggers").map(|item| item.list()).unwrap_or_default();
+    let triggers = triggers.iter().map(trigger).collect();
     if let Some(item) = fields.optional("on_unknown") {
         item.one_of(&[("hold", ())], &[]);
     }
     let guards = fields.optional("guards").map(|item| guards(&item)).unwrap_or_default();
     let actions = fields.optional("actions").map(|item| actions(&item)).unwrap_or_default();
     let gates = fields.optional("gates").map(|item| item.list()).unwrap_or_default();
-    let gates = gates.iter().filter_map(gate).collect();
+    let gates = gates.iter().map(gate).collect();
     if let Some(item) = fields.optional("rollout") {
         rollout(&item);
     }
     fields.finish();
-    Some(PolicySpec {
-        name: name?,
-        models,
-        signals: signals.into_iter().collect::<Option<_>>()?,
-        triggers: triggers?.into_iter().collect::<Option<_>>()?,
-        on_unknown: OnUnknown::Hold,
-        guards,
-        actions,
-        gates,
-    })
+    PolicySpec { name, models, signals, triggers, on_unknown: OnUnknown::Hold, guards, actions, gates }
 }
 
-fn signal(item: &Item<'_>) -> Option<SignalKind> {
+fn signal(item: &Item<'_>) -> SignalKind {
     let mut fields = item.fields();
     let later = ["drift", "detector", "cost", "freshness", "skew", "quality"];
     if item.has_any(&later) {
         // The other fields belong to a kind of signal that is not read.
         fields.later(&later);
-        return None;
+        return any_kind(item);
     }
     let performance = fields.optional("performance");
     let staleness = fields.optional("staleness");
@@ -62,57 +53,59 @@ fn signal(item: &Item<'_>) -> Option<SignalKind> {
     let kind = match (performance, staleness, labels) {
         (Some(metric), None, None) => performance_signal(&metric, &mut fields),
         (None, Some(of), None) => {
-            of.one_of(&[("training_end", SignalKindName::Staleness)], &[]).map(Into::into)
+            let _ = of.one_of(&[("training_end", ())], &[]);
+            SignalKind::Staleness
         }
         (None, None, Some(of)) => {
-            of.one_of(&[("since_training", SignalKindName::Labels)], &[]).map(Into::into)
+            let _ = of.one_of(&[("since_training", ())], &[]);
+            SignalKind::Labels
         }
         _ => {
             fields.refuse("a signal is one of performance, staleness and labels", "");
-            None
+            any_kind(item)
         }
     };
     fields.finish();
     kind
 }
 
-/// The kinds of signals without settings.
-#[derive(Clone, Copy)]
-enum SignalKindName {
-    Staleness,
-    Labels,
+/// A kind of signal in place of one that could not be read.
+fn any_kind(item: &Item<'_>) -> SignalKind {
+    item.open();
+    let performance = SignalKind::Performance {
+        metric: item.guess(&["mae", "log_loss"]).into(),
+        window: DEFAULT_WINDOW,
+        min_rows: DEFAULT_MIN_ROWS,
+    };
+    item.guess(&[performance, SignalKind::Staleness, SignalKind::Labels])
 }
 
-impl From<SignalKindName> for SignalKind {
-    fn from(name: SignalKindName) -> Self {
-        match name {
-            SignalKindName::Staleness => Self::Staleness,
-            SignalKindName::Labels => Self::Labels,
-        }
-    }
-}
-
-fn performance_signal(metric: &Item<'_>, fields: &mut Fields<'_>) -> Option<SignalKind> {
+fn performance_signal(metric: &Item<'_>, fields: &mut Fields<'_>) -> SignalKind {
+    let unknown = metric.guess(&["mae", "log_loss"]);
     let metric = metric.text();
     let window = fields.required("window").and_then(|item| item.span());
     let min_rows = fields.optional("min_rows").map_or(Some(DEFAULT_MIN_ROWS), |item| item.whole(1));
-    let baseline = fields
-        .optional("baseline")
-        .map_or(Some(()), |item| item.one_of(&[("at_promotion", ())], &["fixed", "parent"]));
-    baseline?;
-    Some(SignalKind::Performance { metric: metric?, window: window?, min_rows: min_rows? })
+    if let Some(item) = fields.optional("baseline") {
+        let _ = item.one_of(&[("at_promotion", ())], &["fixed", "parent"]);
+    }
+    SignalKind::Performance {
+        metric: metric.unwrap_or_else(|| unknown.into()),
+        window: window.unwrap_or(DEFAULT_WINDOW),
+        min_rows: min_rows.unwrap_or(DEFAULT_MIN_ROWS),
+    }
 }
 
-fn trigger(item: &Item<'_>) -> Option<TriggerSpec> {
+fn trigger(item: &Item<'_>) -> TriggerSpec {
     let mut fields = item.fields();
     let name = fields.required("name").and_then(|item| item.identifier());
-    let when = fields.optional("when").and_then(|item| item.text());
+    let when = fields.optional("when").map(|item| item.text().unwrap_or_default());
     let hold = fields.optional("for").and_then(|item| item.span());
-    let schedule = fields.optional("schedule").and_then(|item| item.text());
+    let schedule = fields.optional("schedule").map(|item| item.text().unwrap_or_default());
     let actions = [("fine_tune", Action::FineTune), ("retrain", Action::Retrain)];
     let action = fields.required("action").and_then(|item| item.one_of(&actions, &["adapt"]));
     fields.finish();
-    Some(TriggerSpec { name: name?, when, hold, schedule, action: action? })
+    let action = action.unwrap_or_else(|| item.guess(&[Action::FineTune, Action::Retrain]));
+    TriggerSpec { name: name.unwrap_or_default(), when, hold, schedule, action }
 }
 
 fn guards(item: &Item<'_>) -> GuardSpec {
@@ -166,17 +159,17 @@ fn quota(item: &Item<'_>, example: &str, rows: bool) -> Option<Quota> {
 fn actions(item: &Item<'_>) -> ActionsSpec {
     let mut fields = item.fields();
     fields.later(&["adapt"]);
-    let fine_tune = fields.optional("fine_tune").and_then(|item| fine_tune(&item)).unwrap_or_default();
-    let retrain = fields.optional("retrain").and_then(|item| retrain(&item)).unwrap_or_default();
+    let fine_tune = fields.optional("fine_tune").map(|item| fine_tune(&item)).unwrap_or_default();
+    let retrain = fields.optional("retrain").map(|item| retrain(&item)).unwrap_or_default();
     fields.finish();
     ActionsSpec { fine_tune, retrain }
 }
 
-fn fine_tune(item: &Item<'_>) -> Option<FineTuneSpec> {
+fn fine_tune(item: &Item<'_>) -> FineTuneSpec {
     let mut fields = item.fields();
     let default = FineTuneSpec::default();
     if let Some(item) = fields.optional("data") {
-        item.one_of(&[("since_training", ())], &[])?;
+        let _ = item.one_of(&[("since_training", ())], &[]);
     }
     let replay_rows = fields.optional("replay").map_or(Some(default.replay_rows), |item| {
         let mut fields = item.fields();
@@ -186,17 +179,20 @@ fn fine_tune(item: &Item<'_>) -> Option<FineTuneSpec> {
     });
     let epochs = fields.optional("epochs").map_or(Some(default.epochs), |item| model::epochs(&item));
     fields.finish();
-    Some(FineTuneSpec { replay_rows: replay_rows?, epochs: epochs? })
+    FineTuneSpec {
+        replay_rows: replay_rows.unwrap_or_else(|| item.guess(&[0, 1_000_000_000])),
+        epochs: epochs.unwrap_or_else(|| item.guess(&[1, 1_000])),
+    }
 }
 
-fn retrain(item: &Item<'_>) -> Option<RetrainSpec> {
+fn retrain(item: &Item<'_>) -> RetrainSpec {
     let mut fields = item.fields();
     let data = fields.optional("data").map_or(Some(None), |item| item.span().map(Some));
     fields.finish();
-    Some(RetrainSpec { data: data? })
+    RetrainSpec { data: data.unwrap_or_else(|| item.guess(&[None, Some(DEFAULT_WINDOW)])) }
 }
 
-fn gate(item: &Item<'_>) -> Option<GateSpec> {
+fn gate(item: &Item<'_>) -> GateSpec {
     let mut fields = item.fields();
     fields.later(&["better", "slices", "golden"]);
     let metric = fields.required("not_worse").and_then(|item| item.text());
@@ -204,12 +200,12 @@ fn gate(item: &Item<'_>) -> Option<GateSpec> {
     let confidence = fields.optional("confidence").map_or(Some(0.95), |item| item.number_in(0.5, 0.9999));
     let holdout_rows = fields.required("holdout").and_then(|item| rows(&item));
     fields.finish();
-    Some(GateSpec::NotWorse {
-        metric: metric?,
-        margin: margin?,
-        confidence: confidence?,
-        holdout_rows: holdout_rows?,
-    })
+    GateSpec::NotWorse {
+        metric: metric.unwrap_or_else(|| item.guess(&["mae", "log_loss"]).into()),
+        margin: margin.unwrap_or(0.0),
+        confidence: confidence.unwrap_or(0.95),
+        holdout_rows: holdout_rows.unwrap_or_else(|| item.guess(&[2, 1_000_000_000])),
+    }
 }
 
 /// `48 rows`, at least one.

@@ -1,6 +1,6 @@
 //! Reads a Source, and schemas.
 
-use perennial_types::{AvailableAt, Schema, SourceSpec, StreamSpec, TimeSpan};
+use perennial_types::{AvailableAt, Column, DataType, Schema, SourceSpec, StreamSpec, TimeSpan};
 
 use super::open;
 use crate::fields::Item;
@@ -8,11 +8,11 @@ use crate::fields::Item;
 /// Events are kept this long unless said.
 const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
 
-pub(super) fn read(item: &Item<'_>) -> Option<SourceSpec> {
+pub(super) fn read(item: &Item<'_>) -> SourceSpec {
     let (mut fields, name) = open(item, Item::identifier);
     fields.later(&["history", "lateness"]);
-    let columns = fields.required("schema").and_then(|item| schema(&item));
-    let id = fields.optional("id").map(|item| item.identifier());
+    let columns = fields.required("schema").map(|item| schema(&item)).unwrap_or_default();
+    let id = fields.optional("id").map(|item| item.identifier().unwrap_or_default());
     let event_time = fields.required("event_time").and_then(|item| item.identifier());
     let available_at = fields.optional("available_at").map_or(Some(AvailableAt::Arrival), |item| {
         item.identifier().map(|column| match &*column {
@@ -23,40 +23,35 @@ pub(super) fn read(item: &Item<'_>) -> Option<SourceSpec> {
     let stream = fields.optional("stream").map_or(Some(StreamSpec::Http {}), |item| stream(&item));
     let retention = fields.optional("retention").map_or(Some(DEFAULT_RETENTION), |item| item.span());
     fields.finish();
-    let id = match id {
-        Some(read) => Some(read?),
-        None => None,
-    };
-    Some(SourceSpec {
-        name: name?,
-        schema: columns?,
+    SourceSpec {
+        name,
+        schema: columns,
         id,
-        event_time: event_time?,
-        available_at: available_at?,
-        stream: stream?,
-        retention: retention?,
-    })
+        event_time: event_time.unwrap_or_default(),
+        available_at: available_at.unwrap_or(AvailableAt::Arrival),
+        stream: stream.unwrap_or(StreamSpec::Http {}),
+        retention: retention
+            .unwrap_or_else(|| item.guess(&[TimeSpan::from_days(1), TimeSpan::from_days(100_000)])),
+    }
 }
 
 /// Names and types: `{slot: int64, note: string?}`.
-pub(super) fn schema(item: &Item<'_>) -> Option<Schema> {
+pub(super) fn schema(item: &Item<'_>) -> Schema {
     let mut columns = Vec::new();
-    let mut whole = item.is_map();
     for (name, item) in item.named_items() {
-        let Some(given) = item.text() else {
-            whole = false;
-            continue;
-        };
-        match Schema::parse_column(&name, &given) {
-            Ok(column) => columns.push(column),
-            Err(error) => {
-                item.refuse(error.to_string(), "");
-                whole = false;
-            }
+        let given = item.text();
+        let read = given.as_deref().map(|given| Schema::parse_column(&name, given));
+        if let Some(Err(error)) = &read {
+            item.refuse(error.to_string(), "");
         }
+        columns.push(read.and_then(Result::ok).unwrap_or_else(|| Column {
+            name,
+            data_type: item.guess(&DataType::DECLARABLE),
+            nullable: given.is_some_and(|given| given.ends_with('?')),
+        }));
     }
-    // Names that stand twice were refused when the map was read.
-    Schema::new(columns).ok().filter(|_| whole)
+    // Names that stand twice were refused when the map was read, and stand here once.
+    Schema::new(columns).unwrap_or_default()
 }
 
 fn stream(item: &Item<'_>) -> Option<StreamSpec> {

@@ -11,52 +11,69 @@ use crate::fields::Item;
 /// Aggregations of the language that do nothing yet.
 const LATER: [&str; 5] = ["distinct", "quantile", "first", "last_k", "top_k"];
 
-pub(super) fn read(item: &Item<'_>) -> Option<ViewSpec> {
+/// An expression of each type.
+const GUESSES: [&str; 5] = ["1", "1.5", "'a'", "TRUE", "TIMESTAMP '2020-01-01 00:00:00'"];
+
+/// Windows in place of one that could not be read.
+const GUESSED_WINDOWS: [TimeSpan; 3] = [
+    TimeSpan::from_micros(120_000_000),
+    TimeSpan::from_micros(180_000_000),
+    TimeSpan::from_micros(300_000_000),
+];
+
+pub(super) fn read(item: &Item<'_>) -> ViewSpec {
     let (mut fields, name) = open(item, Item::identifier);
     fields.later(&["service_level"]);
     let entity = fields.required("entity").map(|item| names(&item)).unwrap_or_default();
     let from = fields.required("from").and_then(|item| item.identifier());
     let columns = fields.optional("columns").map(|item| expressions(&item)).unwrap_or_default();
     let aggregates = fields.required("aggregates").map(|item| item.list()).unwrap_or_default();
-    let aggregates: Vec<Option<AggregateSpec>> = aggregates.iter().map(aggregate).collect();
+    let aggregates: Vec<AggregateSpec> = aggregates.iter().map(aggregate).collect();
     let derived = fields.optional("derived").map(|item| expressions(&item)).unwrap_or_default();
     fields.finish();
-    // Without an aggregate the expressions over it would be called wrong for no fault of theirs.
-    let aggregates = aggregates.into_iter().collect::<Option<_>>()?;
-    Some(ViewSpec { name: name?, entity, from: from?, columns, aggregates, derived })
+    ViewSpec { name, entity, from: from.unwrap_or_default(), columns, aggregates, derived }
 }
 
 fn names(item: &Item<'_>) -> Vec<Arc<str>> {
-    item.list().iter().filter_map(Item::identifier).collect()
+    item.list().iter().map(|item| item.identifier().unwrap_or_else(|| item.raw())).collect()
 }
 
 /// Named expressions: `{trend: "a / b"}`.
 pub(super) fn expressions(item: &Item<'_>) -> Vec<NamedExpr> {
     let named = item.named_items();
-    named.into_iter().filter_map(|(name, item)| Some(NamedExpr { name, expr: item.text()? })).collect()
+    named.into_iter().map(|(name, item)| NamedExpr { name, expr: expression(&item) }).collect()
 }
 
-fn aggregate(item: &Item<'_>) -> Option<AggregateSpec> {
+/// SQL text, or an expression of any type in its place.
+fn expression(item: &Item<'_>) -> Arc<str> {
+    item.text().unwrap_or_else(|| item.guess(&GUESSES).into())
+}
+
+fn aggregate(item: &Item<'_>) -> AggregateSpec {
     let mut fields = item.fields();
     let name = fields.required("name").and_then(|item| item.identifier());
     let op = fields.required("op");
-    let of = fields.optional("of").and_then(|item| item.text());
-    let filter = fields.optional("where").and_then(|item| item.text());
+    let of = fields.optional("of").map(|item| expression(&item));
+    let filter = fields.optional("where").map(|item| item.text().unwrap_or_else(|| "TRUE".into()));
     let windows: Vec<TimeSpan> = fields
         .required("windows")
         .map(|item| item.list())
         .unwrap_or_default()
         .iter()
-        .filter_map(Item::span)
+        .map(|item| item.span().unwrap_or_else(|| item.guess(&GUESSED_WINDOWS)))
         .collect();
     let tails = [("hop", Tail::Hop), ("exact", Tail::Exact)];
     let tail = fields.optional("tail").map_or(Some(Tail::Hop), |item| item.one_of(&tails, &[]));
     fields.finish();
-    let op = op?;
-    let op_in_name = op.is_list();
-    let items = if op_in_name { op.list() } else { vec![op] };
+    let op_in_name = op.as_ref().is_some_and(Item::is_list);
+    let items = op.map(|op| if op_in_name { op.list() } else { vec![op] }).unwrap_or_default();
     let known = Op::ALL.map(|op| (op.name(), op));
     let ops: Vec<Option<Op>> = items.iter().map(|item| item.one_of(&known, &LATER)).collect();
-    let ops = ops.into_iter().collect::<Option<_>>()?;
-    Some(AggregateSpec { name: name?, ops, op_in_name, of, filter, windows, tail: tail? })
+    let mut ops: Vec<Op> = ops.into_iter().flatten().collect();
+    if ops.is_empty() && !items.is_empty() {
+        // What it is of may go with one op and not with another.
+        ops.push(item.guess(&[Op::Count, Op::Last]));
+    }
+    let name = name.unwrap_or_default();
+    AggregateSpec { name, ops, op_in_name, of, filter, windows, tail: tail.unwrap_or(Tail::Hop) }
 }

@@ -1,0 +1,133 @@
+//! Every mistake is named, wherever it stands and whatever else is wrong; none is named twice.
+
+use std::collections::BTreeSet;
+
+use perennial_project::{Fault, Project};
+use proptest::prelude::*;
+
+const BIKE: &str = include_str!("fixtures/bike.yaml");
+
+/// Mistakes that have nothing to do with each other: what is written, and what instead.
+const MISTAKES: [(&str, &str); 30] = [
+    ("clock: event ", "clock: evnt "),
+    ("cnt: int64}", "cnt: int46}"),
+    ("id: event_id", "id: evnt_id"),
+    ("available_at: arrival", "available_at: arival"),
+    ("entity: [slot]", "entity: [slt]"),
+    ("op: [avg, max]", "op: [avg, median]"),
+    ("tail: exact", "tail: exct"),
+    ("where: \"rides > 300\"", "where: \"ride > 300\""),
+    ("hum: double,", "hum: duble,"),
+    ("\"hr + 24 * workingday\"", "\"hr + 24 * wrkingday\""),
+    ("\"atemp - temp\"", "\"now()\""),
+    ("[temp, atemp, hum,", "[tmp, atemp, hum,"),
+    ("fn: one_hot", "fn: onehot"),
+    ("clip: 5", "clipp: 5"),
+    ("learning_rate: 0.01", "learning_rate: -1"),
+    ("output: {min: 0}", "output: {min: low}"),
+    ("labels.rows >= 1737", "labels.row >= 1737"),
+    ("initial: bike-raw", "initial: bike-row"),
+    ("give_up_after: 7d", "give_up_after: 7h"),
+    ("outcome: independent_of_prediction", "outcome: independent"),
+    ("deadline: 20ms", "dedline: 20ms"),
+    ("labels: since_training", "labels: since_trainin"),
+    ("quality: {performance: mae", "quality: {performance: mea"),
+    ("quality.relative_change >", "quality.relativ_change >"),
+    ("\"0 3 * * *\"", "\"0 25 * * *\""),
+    ("\"volume.rows >= 72\"", "\"volume.row >= 72\""),
+    ("action: retrain}", "action: retran}"),
+    ("at_most: 5 per week", "at_most: 5 per fortnight"),
+    ("confidence: 0.9,", "confidence: 1.9,"),
+    ("replay: {rows: 0}", "replay: {rows: none}"),
+];
+
+fn faults_of(text: &str) -> Vec<Fault> {
+    Project::parse(&[("p.yaml".to_owned(), text.to_owned())]).err().unwrap_or_default()
+}
+
+/// What is said, without lines and columns, which move with other mistakes of a line.
+fn said(faults: &[Fault]) -> BTreeSet<String> {
+    let said = faults.iter().map(|fault| format!("{}: {} {:?}", fault.path, fault.message, fault.help));
+    said.collect()
+}
+
+fn with(mistakes: impl IntoIterator<Item = usize>) -> Vec<Fault> {
+    let mut text = BIKE.to_owned();
+    for i in mistakes {
+        let (from, to) = MISTAKES[i];
+        assert!(text.contains(from), "the fixture has no {from:?}");
+        text = text.replacen(from, to, 1);
+    }
+    faults_of(&text)
+}
+
+#[test]
+fn one_mistake_is_one_message() {
+    let several = |i: &usize| with([*i]).len() != 1;
+    let wrong: Vec<_> =
+        (0..MISTAKES.len()).filter(several).map(|i| (MISTAKES[i], said(&with([i])))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn all_mistakes_at_once_are_all_messages() {
+    let alone: BTreeSet<String> = (0..MISTAKES.len()).flat_map(|i| said(&with([i]))).collect();
+    let together = with(0..MISTAKES.len());
+    assert_eq!(said(&together), alone);
+    assert_eq!(together.len(), MISTAKES.len());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn some_mistakes_are_the_messages_of_each(
+        chosen in proptest::sample::subsequence((0..MISTAKES.len()).collect::<Vec<_>>(), 0..=MISTAKES.len())
+    ) {
+        let alone: BTreeSet<String> = chosen.iter().flat_map(|i| said(&with([*i]))).collect();
+        prop_assert_eq!(said(&with(chosen)), alone);
+    }
+}
+
+fn listed(name: &str, text: &str) -> String {
+    let faults = Project::parse(&[(name.to_owned(), text.to_owned())]).err().unwrap_or_default();
+    faults.iter().map(|fault| format!("{fault}\n")).collect()
+}
+
+#[test]
+fn many_mistakes_of_a_document_are_named_at_once() {
+    let found = listed("many.yaml", include_str!("fixtures/many.yaml"));
+    assert_eq!(found, include_str!("fixtures/many.txt"), "{found}");
+    let found = listed("more.yaml", include_str!("fixtures/more.yaml"));
+    assert_eq!(found, include_str!("fixtures/more.txt"), "{found}");
+}
+
+#[test]
+fn what_may_stand_in_an_unreadable_file_is_not_missed() {
+    let policy = BIKE.rsplit("---\n").next().unwrap_or_default();
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let faults =
+        Project::parse(&[file("a.yaml", "name: [x\n"), file("b.yaml", &policy.replace("0 3 *", "0 25 *"))])
+            .unwrap_err();
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    assert!(faults[1].message.contains("0 25 * * *"), "{faults:#?}");
+}
+
+#[test]
+fn a_declaration_whose_name_is_taken_or_missing_is_still_checked() {
+    let twice =
+        format!("{BIKE}---\nkind: Source\nname: demand\nschema: {{at: timestamp}}\nevent_time: att\n");
+    let faults = faults_of(&twice);
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+    let nameless =
+        BIKE.replace("name: slot_demand", "nmae: slot_demand").replace("entity: [slot]", "entity: [slt]");
+    let faults = faults_of(&nameless);
+    assert_eq!(faults.len(), 2, "{faults:#?}");
+}
+
+#[test]
+fn a_model_like_none_is_one_mistake() {
+    let faults = faults_of(&BIKE.replace("like: bike-windowed", "like: bike-window"));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert!(faults[0].help.as_ref().is_some_and(|help| help.contains("bike-windowed")), "{faults:#?}");
+}
