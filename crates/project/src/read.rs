@@ -148,6 +148,7 @@ impl<'f> Reading<'f> {
         self.names.push((kind, name.clone()));
         let (merged, whole) =
             if kind == "Model" { model::with_copied(node, nodes, self.faults) } else { (node.clone(), true) };
+        let named = format!("{owner}: name");
         let item = Item::root(&merged, owner, self.faults);
         item.remember(&mut self.places);
         let name = std::sync::Arc::from(name);
@@ -158,6 +159,11 @@ impl<'f> Reading<'f> {
             "Model" => self.models.push(ModelSpec { name, ..model::read(&item, whole) }),
             "Endpoint" => self.endpoints.push(EndpointSpec { name, ..endpoint::read(&item) }),
             _ => self.policies.push(PolicySpec { name, ..policy::read(&item) }),
+        }
+        let mut marks = self.faults.marks.borrow_mut();
+        if marks.covers(&named) {
+            // Others may name it as it was meant.
+            marks.open_kind(kind);
         }
     }
 

@@ -131,3 +131,58 @@ fn a_model_like_none_is_one_mistake() {
     assert_eq!(faults.len(), 1, "{faults:#?}");
     assert!(faults[0].help.as_ref().is_some_and(|help| help.contains("bike-windowed")), "{faults:#?}");
 }
+
+#[test]
+fn a_mistake_is_not_blamed_on_what_depends_on_it() {
+    let alone = [
+        ("from: demand", "from: demnd"),
+        ("from: demand", "from: [demand]"),
+        ("name: slot_demand\n", "name: slot-demand\n"),
+        ("schema: {event_id: string, hour: timestamp, slot: int64, cnt: int64}", "schema: [event_id]"),
+        ("slot: int64", "2slot: int64"),
+        ("cnt: int64}", "2cnt: int64}"),
+        ("hr: int64", "2hr: int64"),
+        ("hour: timestamp", "hour: timestmp"),
+        ("retention: 400d", "retention: 400x"),
+        ("{rides: \"CAST(cnt AS DOUBLE)\"}", "{rides: 3}"),
+        ("{rides: \"CAST(cnt AS DOUBLE)\"}", "{rides: \"CAST(cnt AS\"}"),
+        ("{name: rides, op", "{nmae: rides, op"),
+        ("windows: [7d, 30d]", "windows: [7d, 30x]"),
+        ("of: rides, windows", "fo: rides, windows"),
+        ("task: regression", "task: regresion"),
+        ("task: regression", "tsk: regression"),
+        ("kind: linear", "kind: linaer"),
+        ("learner: {kind", "leaner: {kind"),
+        ("request: {temp", "requst: {temp"),
+        ("features: [slot_demand.*]", "features: slot_demand.*"),
+        ("features: [slot_demand.*]", "featurs: [slot_demand.*]"),
+        ("transforms:  ", "transform:  "),
+        ("on_demand:  ", "on_demnd:  "),
+        ("models: [bike-raw, bike-windowed]\ninitial", "models: [bike-raw, bike-window]\ninitial"),
+        ("models: [bike-raw, bike-windowed]\ninitial", "models: [bike-rw, bike-windowed]\ninitial"),
+        ("models: [bike-raw, bike-windowed]\ninitial", "model: [bike-raw, bike-windowed]\ninitial"),
+        ("models: [bike-raw, bike-windowed]\ninitial", "models: bike-raw\ninitial"),
+        ("initial: bike-raw", "initial: 7"),
+        ("name: bike-raw\nlike", "name: 7\nlike"),
+        ("name: bike-raw\nlike", "nam: bike-raw\nlike"),
+        ("kind: Source ", "kind: Sorce "),
+        ("kind: FeatureView", "kind: FeatureVew"),
+        ("kind: Endpoint", "kind: Endpont"),
+        ("kind: Project", "kind: Projct"),
+        ("kind: Project", "knd: Project"),
+        ("volume:  {labels", "2volume:  {labels"),
+        ("volume:  {labels: since_training}", "volume: {drift: [x]}"),
+        ("signals:", "signal:"),
+        ("triggers:", "trigers:"),
+        ("holdout: 48 rows", "holdout: many"),
+        ("budget: 20000 rows per week", "budget: some"),
+        ("action: fine_tune}\n  - {name: regular", "action: fine}\n  - {name: regular"),
+    ];
+    let several = |(from, to): &&(&str, &str)| {
+        assert!(BIKE.contains(from), "the fixture has no {from:?}");
+        faults_of(&BIKE.replacen(from, to, 1)).len() != 1
+    };
+    let wrong: Vec<_> = alone.iter().filter(several).collect();
+    let said = wrong.iter().map(|(from, to)| (to, said(&faults_of(&BIKE.replacen(from, to, 1)))));
+    assert!(wrong.is_empty(), "{:#?}", said.collect::<Vec<_>>());
+}
