@@ -15,8 +15,15 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// The database of a service.
 pub(crate) struct Database {
     address: Address,
-    /// The supervisor of our own database, and how it is told to stop it.
-    own: Option<(oneshot::Sender<()>, JoinHandle<Result<(), StoreError>>)>,
+    /// Our own database, if none was named.
+    own: Option<Own>,
+}
+
+/// Our own database in the hands of its supervisor.
+struct Own {
+    /// Tells the supervisor to stop it.
+    stop: oneshot::Sender<()>,
+    supervisor: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Database {
@@ -30,7 +37,7 @@ impl Database {
         let address = postgres.address();
         let (stop, stopped) = oneshot::channel();
         let supervisor = tokio::spawn(supervise(postgres, dir, settings, stopped));
-        Ok(Self { address, own: Some((stop, supervisor)) })
+        Ok(Self { address, own: Some(Own { stop, supervisor }) })
     }
 
     /// Where it is.
@@ -40,7 +47,7 @@ impl Database {
 
     /// Stop our own database; one that was named is left alone.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        let Some((stop, supervisor)) = self.own else { return Ok(()) };
+        let Some(Own { stop, supervisor }) = self.own else { return Ok(()) };
         // The supervisor ends with this signal; if it is gone already, the wait below says why.
         let _ = stop.send(());
         Ok(supervisor.await??)

@@ -181,8 +181,12 @@ impl<'a> Item<'a> {
         if (least..=most).contains(&number) {
             return Some(number);
         }
-        let wanted =
-            if most < f64::MAX { format!("from {least} to {most}") } else { format!("of at least {least}") };
+        let wanted = match (least == f64::MIN_POSITIVE, most < f64::MAX) {
+            (true, true) => format!("above 0, at most {most:e}"),
+            (true, false) => "above 0".to_owned(),
+            (false, true) => format!("from {least} to {most}"),
+            (false, false) => format!("of at least {least}"),
+        };
         self.refuse(format!("{number} is out of range; a number {wanted} is wanted"), "");
         None
     }
