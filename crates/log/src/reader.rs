@@ -111,7 +111,7 @@ impl LogReader {
                 return Err(LogError::Retired { position: next, first, dir });
             }
         }
-        Ok(Records { reader: self.clone(), next, to, current: None })
+        Ok(Records { reader: self.clone(), next, to, current: None, reopened: None })
     }
 
     /// The first position that became available at `time` or later; the one after the head if none did.
@@ -209,6 +209,8 @@ pub struct Records {
     next: Position,
     to: Position,
     current: Option<(Position, Source)>,
+    /// Where the file that should go on was opened a second time.
+    reopened: Option<Position>,
 }
 
 enum Source {
@@ -260,11 +262,16 @@ impl Records {
         Ok(true)
     }
 
-    /// Whether the log goes on in a segment after the one that has ended.
-    fn another_after(&self, ended: Position) -> Result<bool, LogError> {
+    /// Whether the log goes on: in a segment after the one that has ended, or in that one, if it has grown and
+    /// was closed since its end was seen. A second look, with a successor there, sees all of it.
+    fn another_after(&mut self, ended: Position) -> Result<bool, LogError> {
         let listing = Listing::of(&*self.reader.files, &self.reader.dir)?;
         match listing.segments.iter().find(|segment| segment.first > ended) {
             Some(later) if later.first == self.next => Ok(true),
+            Some(_) if self.reopened != Some(self.next) => {
+                self.reopened = Some(self.next);
+                Ok(true)
+            }
             Some(later) => {
                 Err(self.reader.gap(self.next, format!("the next file begins at {}", later.first)))
             }

@@ -26,9 +26,15 @@ pub(crate) struct Listing {
 
 impl Listing {
     pub(crate) fn of(files: &dyn Files, dir: &Path) -> Result<Self, LogError> {
-        let names = files.list(dir).map_err(LogError::io("list", dir))?;
+        let names = || files.list(dir).map_err(LogError::io("list", dir));
         let mut listing = Self { segments: Vec::new(), unfinished: Vec::new() };
-        for name in names {
+        let mut seen = names()?;
+        // A directory may change while it is listed: a segment that became Parquet just then can be missing
+        // in both forms. Its Parquet file had its name before its frames were gone, so a second look finds it.
+        seen.extend(names()?);
+        seen.sort();
+        seen.dedup();
+        for name in seen {
             let Some((stem, ending)) = name.split_once('.') else { continue };
             let Some(first) = parse_stem(stem) else { continue };
             match ending {
