@@ -6,7 +6,7 @@
 //!
 //! Of the one-hot columns only the active ones get a gradient; the penalty is applied to all of them in a plain
 //! loop, with the very operations of the dense definition, so that the bits are equal to it. That loop costs 30
-//! to 60 of the 100 to 130 ns of CPU time that a visit takes with 5 numbers and 54 one-hot columns (2 shared
+//! to 60 of the 100 to 130 ns that a visit takes by the clock with 5 numbers and 54 one-hot columns (2 shared
 //! cores, opt-level 1 and 3 alike). Decaying lazily, by a power of `1 - lr l2` when a column is next touched,
 //! would pay only above some hundred categories, and would give other bits.
 

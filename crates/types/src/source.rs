@@ -21,7 +21,7 @@ pub struct SourceSpec {
     pub available_at: AvailableAt,
     /// How rows arrive.
     pub stream: StreamSpec,
-    /// How long events are kept.
+    /// How long events are to be kept: no window over them is longer. Older ones are not removed yet.
     pub retention: TimeSpan,
 }
 
