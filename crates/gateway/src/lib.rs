@@ -4,11 +4,20 @@
 //! it follows the control stream.
 //!
 //! ```
+//! use std::sync::Arc;
+//!
 //! use perennial_gateway::GatewayFold;
 //! use perennial_log::{Durability, LogOptions};
 //! use perennial_pipeline::{Pipeline, PipelineOptions};
 //! use perennial_store::Blobs;
-//! use perennial_types::Timestamp;
+//! use perennial_types::{Clock, Timestamp};
+//!
+//! struct Midnight;
+//! impl Clock for Midnight {
+//!     fn now(&self) -> Timestamp {
+//!         Timestamp::from_micros(0)
+//!     }
+//! }
 //!
 //! let dir = tempfile::tempdir().unwrap();
 //! let options = PipelineOptions::new(dir.path());
@@ -17,8 +26,8 @@
 //! let fold = GatewayFold::new(blobs.clone());
 //! let handle = fold.handle();
 //! let pipeline = Pipeline::open(options, log, blobs, vec![Box::new(fold)]).unwrap();
-//! let gateway = handle.gateway(pipeline, Durability::Written);
-//! let refused = gateway.predict("fare", None, &serde_json::json!({}), Timestamp::from_micros(0)).err().unwrap();
+//! let gateway = handle.gateway(pipeline, Durability::Written, Arc::new(Midnight));
+//! let refused = gateway.predict("fare", None, &serde_json::json!({}), Midnight.now()).err().unwrap();
 //! assert_eq!(refused.to_string(), "no endpoint \"fare\"");
 //! ```
 
