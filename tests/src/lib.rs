@@ -73,9 +73,22 @@ pub fn told(data: &std::path::Path) -> Result<Told> {
                         told.decisions.push((at, decision.model.to_string(), decision.reason));
                     }
                 }
+                ControlRecord::RolloutMoved(moved) => {
+                    told.decisions.push((moved.at.to_string(), moved.model.to_string(), moved.reason));
+                }
+                ControlRecord::ExperimentMoved(moved) => {
+                    told.decisions.push((moved.at.to_string(), moved.experiment.to_string(), moved.reason));
+                }
+                ControlRecord::Routed(routed) => {
+                    told.decisions.push((routed.at.to_string(), routed.endpoint.to_string(), routed.reason));
+                }
                 ControlRecord::Applied(_)
                 | ControlRecord::Judged(_)
                 | ControlRecord::RolledBack(_)
+                | ControlRecord::Measured(_)
+                | ControlRecord::Reported(_)
+                | ControlRecord::KeyAdded(_)
+                | ControlRecord::KeyRevoked(_)
                 | ControlRecord::InstantDone { .. } => {}
             },
             Stream::DeadLetter => anyhow::bail!("a dead letter at position {}", record.position),

@@ -230,6 +230,7 @@ impl Sight<'_> {
                 SignalKind::Performance { metric, window, min_rows } => {
                     values.performance(&signal.name, metric, *min_rows, &self.performance(metric, *window));
                 }
+                SignalKind::Drift { .. } | SignalKind::Detector { .. } => {}
                 SignalKind::Staleness => {
                     values.staleness(&signal.name, Ok(self.at.since(self.current.data_end_at)));
                 }
@@ -312,7 +313,7 @@ impl Sight<'_> {
         let holdout_rows = holdout_rows(self.spec);
         let fine_tune = &self.spec.actions.fine_tune;
         let (data, epochs) = match action {
-            Action::FineTune => {
+            Action::FineTune | Action::Adapt => {
                 let (after, replay_rows) = (self.current.data_end, fine_tune.replay_rows);
                 let at_most = self.affordable_rows();
                 (DataRange { after, to, since: None, replay_rows, holdout_rows, at_most }, fine_tune.epochs)

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_evaluate::EndpointSpec;
+use perennial_evaluate::{EndpointSpec, ExperimentSpec};
 use perennial_policy::PolicySpec;
 use perennial_types::{ContentHash, TimeSpan};
 use serde::{Deserialize, Serialize};
@@ -20,6 +20,71 @@ pub struct Goal {
     pub endpoints: Vec<EndpointSpec>,
     /// The policies in order of declaration, with the hashes that are their versions.
     pub policies: Vec<PolicyGoal>,
+    /// The experiments in order of declaration, with the hashes that tell one from a changed one.
+    pub experiments: Vec<ExperimentGoal>,
+    /// The reports in order of declaration.
+    pub reports: Vec<ReportSpec>,
+}
+
+/// An experiment and its version: a changed declaration is another experiment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ExperimentGoal {
+    /// Hash of the declaration.
+    pub version: ContentHash,
+    /// What is declared.
+    pub spec: ExperimentSpec,
+}
+
+/// A report that is written on a schedule and on demand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReportSpec {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The endpoint that it is about.
+    pub endpoint: Arc<str>,
+    /// Five Unix fields in UTC.
+    pub schedule: Arc<str>,
+    /// How far back it looks.
+    pub window: TimeSpan,
+    /// What the window is compared with.
+    pub reference: ReportReference,
+    /// The files that are written.
+    pub formats: Vec<ReportFormat>,
+}
+
+/// What a report's window is compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportReference {
+    /// What the current version of each model was trained on.
+    #[default]
+    Training,
+}
+
+/// A file of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportFormat {
+    /// One page that needs nothing else.
+    Html,
+    /// The same as data.
+    Json,
+    /// A short summary as text.
+    Markdown,
+}
+
+impl ReportFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Html, Self::Json, Self::Markdown];
+
+    /// The name in declarations and addresses.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Html => "html",
+            Self::Json => "json",
+            Self::Markdown => "markdown",
+        }
+    }
 }
 
 /// A model as control sees it.

@@ -14,6 +14,8 @@
 //!     models: Vec::new(),
 //!     endpoints: Vec::new(),
 //!     policies: Vec::new(),
+//!     experiments: Vec::new(),
+//!     reports: Vec::new(),
 //! };
 //! let at = Timestamp::parse("2011-01-01T05:00:00Z").unwrap();
 //! let applied = Applied { at, hash: ContentHash::of(b"taxi"), goal, declarations: serde_json::json!({}) };
@@ -34,14 +36,20 @@ mod endpoint;
 mod error;
 mod goal;
 mod judge;
+mod keys;
 mod model;
 mod record;
 mod state;
+mod traffic;
+mod watch;
 
 pub use decide::{Pace, Step};
 pub use endpoint::EndpointState;
 pub use error::ControlError;
 pub use goal::*;
+pub use keys::*;
 pub use model::{Baseline, EndedRun, InFlight, ModelState, Version};
 pub use record::*;
 pub use state::{Input, State};
+pub use traffic::*;
+pub use watch::*;

@@ -84,7 +84,7 @@ pub struct EndedRun {
 impl EndedRun {
     fn outcome(&self) -> RunOutcome {
         match self.verdict {
-            RunVerdict::Promoted => RunOutcome::Success,
+            RunVerdict::Promoted | RunVerdict::Admitted => RunOutcome::Success,
             RunVerdict::Refused | RunVerdict::Failed => RunOutcome::Failure,
         }
     }

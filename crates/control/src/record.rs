@@ -7,7 +7,7 @@ use perennial_policy::{Action, GateSpec};
 use perennial_types::{ContentHash, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::Goal;
+use crate::{ExperimentMoved, Goal, KeyAdded, KeyRevoked, Measured, Reported, RolloutMoved, Routed};
 
 /// A record of the control stream.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,8 +21,22 @@ pub enum ControlRecord {
     RunFinished(RunFinished),
     /// A finished run's candidate was promoted or refused.
     Judged(Judged),
-    /// A version that had served before serves again, by hand.
+    /// A version that had served before serves again.
     RolledBack(RolledBack),
+    /// A candidate entered a stage of its rollout, or left the rollout.
+    RolloutMoved(RolloutMoved),
+    /// An experiment began, lost an arm, or was concluded.
+    ExperimentMoved(ExperimentMoved),
+    /// An endpoint's traffic is split in another way from now on: the only record that the hot path follows.
+    Routed(Routed),
+    /// A drift signal was measured.
+    Measured(Measured),
+    /// A report was written.
+    Reported(Reported),
+    /// Somebody may call from now on.
+    KeyAdded(KeyAdded),
+    /// A key no longer opens anything.
+    KeyRevoked(KeyRevoked),
     /// Everything due at this instant has been done, its runs included under the event clock.
     InstantDone {
         /// The instant.
@@ -128,7 +142,7 @@ impl RunAction {
 impl From<Action> for RunAction {
     fn from(action: Action) -> Self {
         match action {
-            Action::FineTune => Self::FineTune,
+            Action::FineTune | Action::Adapt => Self::FineTune,
             Action::Retrain => Self::Retrain,
         }
     }
@@ -238,6 +252,8 @@ pub struct Trained {
     pub row_visits: u64,
     /// Figures by name.
     pub metrics: BTreeMap<String, f64>,
+    /// Where the sample of its training rows is that drift is measured against.
+    pub reference: Option<ContentHash>,
     /// The gates' results in order of declaration.
     pub gates: Vec<GateResult>,
 }
@@ -295,17 +311,8 @@ pub struct Judged {
     pub version: Option<VersionRef>,
     /// Whether no version of the model served before.
     pub first: bool,
-    /// Where the model answers.
-    pub place: Place,
-}
-
-/// Where a model answers, and how much.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Place {
-    /// The endpoint.
+    /// The endpoint that the model belongs to.
     pub endpoint: Arc<str>,
-    /// The model's share of the endpoint's requests, from 0 to 1.
-    pub share: f64,
 }
 
 /// What came of a run.
@@ -314,7 +321,9 @@ pub struct Place {
 pub enum RunVerdict {
     /// Its version is the current one.
     Promoted,
-    /// A gate refused its version.
+    /// Its version passed the gates and goes through a rollout.
+    Admitted,
+    /// Its version was refused, by a gate or in its rollout.
     Refused,
     /// It made none.
     Failed,
@@ -325,13 +334,14 @@ impl RunVerdict {
     pub fn name(self) -> &'static str {
         match self {
             Self::Promoted => "promoted",
+            Self::Admitted => "admitted",
             Self::Refused => "refused",
             Self::Failed => "failed",
         }
     }
 }
 
-/// An earlier version serves again, by hand.
+/// An earlier version serves again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RolledBack {
     /// The model.
@@ -344,6 +354,10 @@ pub struct RolledBack {
     pub to: VersionRef,
     /// Why.
     pub reason: String,
-    /// Where the model answers.
-    pub place: Place,
+    /// The endpoint that the model belongs to.
+    pub endpoint: Arc<str>,
+    /// The policy whose condition asked for it; nothing for a rollback by hand.
+    pub policy: Option<Arc<str>>,
+    /// The measured quantities; NULL for a rollback by hand.
+    pub evidence: serde_json::Value,
 }

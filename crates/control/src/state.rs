@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::EndpointState;
 use crate::model::ModelState;
 use crate::{
-    Applied, ControlError, ControlRecord, Goal, Judged, Place, RolledBack, RunRequest, RunVerdict, baseline,
+    Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RunRequest, RunVerdict, baseline,
 };
 
 /// What the loop knows. It changes by [`State::apply`] only, so that the log alone determines it.
@@ -117,6 +117,13 @@ impl State {
             }
             ControlRecord::Judged(judged) => self.apply_judged(&judged),
             ControlRecord::RolledBack(rolled_back) => self.apply_rollback(&rolled_back),
+            ControlRecord::RolloutMoved(_)
+            | ControlRecord::ExperimentMoved(_)
+            | ControlRecord::Routed(_)
+            | ControlRecord::Measured(_)
+            | ControlRecord::Reported(_)
+            | ControlRecord::KeyAdded(_)
+            | ControlRecord::KeyRevoked(_) => {}
             ControlRecord::InstantDone { at } => {
                 self.done = Some(at);
                 self.complete_baselines(at);
@@ -278,8 +285,8 @@ impl State {
         let endpoint =
             goal.into_iter().find(|known| &*known.name == model).map(|known| Arc::clone(&known.endpoint));
         let endpoint = endpoint.ok_or_else(|| refuse("is no longer declared".to_owned()))?;
-        let (reason, place) = (reason.to_owned(), self.place(model, &endpoint));
-        Ok(RolledBack { model: model.into(), at, from, to, reason, place })
+        let (reason, evidence) = (reason.to_owned(), serde_json::Value::Null);
+        Ok(RolledBack { model: model.into(), at, from, to, reason, endpoint, policy: None, evidence })
     }
 
     /// The verdict on a run that has an outcome, if there is one to be judged.
@@ -294,16 +301,9 @@ impl State {
             version.is_some() || verdict == RunVerdict::Failed,
             "only a failed run makes no version"
         );
-        let (run, place) = (Arc::clone(&run.request.id), self.place(name, &run.request.endpoint));
+        let (run, endpoint) = (Arc::clone(&run.request.id), Arc::clone(&run.request.endpoint));
         let first = self.models.get(name).is_none_or(|model| model.current().is_none());
-        Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version, first, place })
-    }
-
-    /// Where a model answers: with everything if it is the one that its endpoint begins with.
-    fn place(&self, model: &str, endpoint: &Arc<str>) -> Place {
-        let mut specs = self.goal.iter().flat_map(|goal| &goal.endpoints);
-        let answers = specs.any(|spec| spec.name == *endpoint && &*spec.initial == model);
-        Place { endpoint: Arc::clone(endpoint), share: if answers { 1.0 } else { 0.0 } }
+        Some(Judged { run, model: Arc::clone(name), at, verdict, reason, version, first, endpoint })
     }
 }
 
@@ -322,6 +322,7 @@ fn longest_window(goal: &Goal, model: &Arc<str>) -> TimeSpan {
     let policies = goal.policies.iter().filter(|policy| policy.spec.models.contains(model));
     let windows = policies.flat_map(|policy| &policy.spec.signals).filter_map(|signal| match &signal.kind {
         SignalKind::Performance { window, .. } => Some(*window),
+        SignalKind::Drift { .. } | SignalKind::Detector { .. } => None,
         SignalKind::Staleness | SignalKind::Labels => None,
     });
     let longest = windows.max().unwrap_or(TimeSpan::ZERO);

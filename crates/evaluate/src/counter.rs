@@ -87,6 +87,7 @@ mod tests {
                 version: "v".into(),
                 value: 0.0,
                 fallback: false,
+                exposure: crate::Exposure::default(),
                 position: Position(0),
             };
             let (known_at, position) = (at(*position), Position(*position));

@@ -23,6 +23,42 @@ pub struct Prediction {
     pub fallback: bool,
     /// Where the prediction stands in the log.
     pub position: Position,
+    /// Who was drawn, and what everybody who looked at the request says.
+    pub exposure: Exposure,
+}
+
+/// The record of one choice.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Exposure {
+    /// The experiment that the arm was drawn in.
+    pub experiment: Option<Arc<str>>,
+    /// The start of the epoch whose probabilities were used.
+    pub epoch: Timestamp,
+    /// The arm that was drawn; nothing if the endpoint had no version to draw.
+    pub drawn: Option<Scorer>,
+    /// With which probability; zero if nothing was drawn.
+    pub propensity: f64,
+    /// What every version that looked at the request says: the one that answered and those in shadow. A version
+    /// that failed says nothing.
+    pub scores: Vec<Score>,
+}
+
+/// A version that scores requests.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scorer {
+    /// The model.
+    pub model: Arc<str>,
+    /// The version's number within it.
+    pub number: u64,
+}
+
+/// What a version says of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Who says it.
+    pub by: Scorer,
+    /// What it says.
+    pub value: f64,
 }
 
 /// A label that came back.
@@ -258,6 +294,7 @@ mod tests {
             version: "v".into(),
             value: 1.0,
             fallback: false,
+            exposure: Exposure::default(),
             position: Position(position),
         }
     }

@@ -5,7 +5,7 @@
 //! log gives one state.
 //!
 //! ```
-//! use perennial_evaluate::{Feedback, Joined, LabelJoin, Metric, Performance, Prediction};
+//! use perennial_evaluate::{Exposure, Feedback, Joined, LabelJoin, Metric, Performance, Prediction};
 //! use perennial_types::{Position, TimeSpan, Timestamp};
 //!
 //! let at = Timestamp::parse("2011-01-01").unwrap();
@@ -16,6 +16,7 @@
 //! join.predicted(Prediction {
 //!     id: "r1".into(), at, model: "bike-raw".into(), version: "v1".into(),
 //!     value: 40.0, fallback: false, position: Position(1),
+//!     exposure: Exposure::default(),
 //! });
 //! let label = Feedback { prediction_id: "r1".into(), value: 43.0, at: at + day, position: Position(2) };
 //! let Joined::Labelled(row) = join.labelled(label) else { panic!("the prediction is known") };
@@ -32,6 +33,8 @@ mod performance;
 mod spec;
 
 pub use counter::LabelCounter;
-pub use join::{Feedback, Joined, LabelJoin, LabelStatus, LabelledPrediction, Prediction};
+pub use join::{
+    Exposure, Feedback, Joined, LabelJoin, LabelStatus, LabelledPrediction, Prediction, Score, Scorer,
+};
 pub use performance::{Figure, Performance};
 pub use spec::*;

@@ -128,6 +128,7 @@ mod tests {
                 version: "v".into(),
                 value,
                 fallback: false,
+                exposure: crate::Exposure::default(),
                 position: Position(position),
             },
             label,

@@ -8,7 +8,8 @@ use perennial_evaluate::EndpointSpec;
 use perennial_features::EntityKey;
 use perennial_learn::Fitted;
 use perennial_pipeline::{
-    Asked, Declared, Definition, Engine, Fallback, PredictionRecord, ServedVersion, ServedView, key_schema,
+    ArmProbability, Asked, Declared, Definition, Engine, Fallback, PredictionRecord, ServedVersion,
+    ServedView, key_schema,
 };
 use perennial_store::Blobs;
 use perennial_types::{Clock, Column, ContentHash, Position, Row, RowError, Schema, Timestamp, did_you_mean};
@@ -129,7 +130,25 @@ impl Endpoint {
             Err(fallback) => (self.spec.on_failure.default, Some(fallback)),
         };
         let served = drawn.clone().filter(|_| fallback.is_none());
-        PredictionRecord { request, views, drawn, propensity: 1.0, served, prediction, fallback }
+        let probabilities = drawn.iter().map(|version| ArmProbability {
+            model: Arc::clone(&version.model),
+            number: version.number,
+            probability: 1.0,
+        });
+        PredictionRecord {
+            request,
+            views,
+            experiment: None,
+            epoch: None,
+            unit: None,
+            probabilities: probabilities.collect(),
+            propensity: if drawn.is_some() { 1.0 } else { 0.0 },
+            drawn,
+            served,
+            prediction,
+            fallback,
+            shadows: Vec::new(),
+        }
     }
 
     /// The version's answer, or why there is none.

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use perennial_control::{Applied, ControlRecord, Judged, Place, RunVerdict, VersionRef};
+use perennial_control::{Applied, ControlRecord, Judged, RunVerdict, VersionRef};
 use perennial_gateway::{Gateway, GatewayError, GatewayFold, Reply};
 use perennial_learn::Fitted;
 use perennial_log::{Durability, LogOptions};
@@ -136,7 +136,7 @@ impl World {
             reason: "promoted without a gate".into(),
             version: Some(VersionRef { number, content_hash, artifact, definition }),
             first: true,
-            place: Place { endpoint: "fare".into(), share: 1.0 },
+            endpoint: "fare".into(),
         }));
         fitted
     }
@@ -313,7 +313,7 @@ fn a_version_whose_artifact_is_gone_stops_the_service_and_says_so() {
         reason: String::new(),
         version: Some(VersionRef { number: 1, content_hash, artifact, definition }),
         first: true,
-        place: Place { endpoint: "fare".into(), share: 1.0 },
+        endpoint: "fare".into(),
     };
     let records = [ControlRecord::Judged(judged)];
     let appended = world.pipeline.append_control(&records, minute(0), Durability::Synced);

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use perennial_control::{ControlRecord, Input, State};
-use perennial_evaluate::Prediction;
-use perennial_pipeline::{Declared, Fold, PipelineError, PredictionRecord, control_record, feedback};
+use perennial_evaluate::{Exposure, Prediction, Score, Scorer};
+use perennial_pipeline::{
+    Declared, Fold, PipelineError, PredictionRecord, ServedVersion, control_record, feedback,
+};
 use perennial_types::{Position, Record, Stream};
 use tokio::sync::watch;
 
@@ -94,6 +96,15 @@ fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
         Some(served) => (Arc::clone(&served.model), served.number.to_string().into()),
         None => ("".into(), "".into()),
     };
+    let scores = payload.served.iter().map(|served| (served, payload.prediction));
+    let shadows = payload.shadows.iter().filter_map(|shadow| Some((&shadow.version, shadow.value?)));
+    let exposure = Exposure {
+        experiment: payload.experiment.clone(),
+        epoch: payload.epoch.unwrap_or_default(),
+        drawn: payload.drawn.as_ref().map(scorer),
+        propensity: payload.propensity,
+        scores: scores.chain(shadows).map(|(by, value)| Score { by: scorer(by), value }).collect(),
+    };
     Ok(Prediction {
         id: Arc::clone(&record.entry.id),
         at: record.entry.event_time,
@@ -102,5 +113,10 @@ fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
         value: payload.prediction,
         fallback: payload.fallback.is_some(),
         position: record.position,
+        exposure,
     })
+}
+
+fn scorer(version: &ServedVersion) -> Scorer {
+    Scorer { model: Arc::clone(&version.model), number: version.number }
 }

@@ -299,6 +299,13 @@ fn tell(record: &ControlRecord) {
         ControlRecord::Applied(_)
         | ControlRecord::Decided(_)
         | ControlRecord::RunFinished(_)
+        | ControlRecord::RolloutMoved(_)
+        | ControlRecord::ExperimentMoved(_)
+        | ControlRecord::Routed(_)
+        | ControlRecord::Measured(_)
+        | ControlRecord::Reported(_)
+        | ControlRecord::KeyAdded(_)
+        | ControlRecord::KeyRevoked(_)
         | ControlRecord::InstantDone { .. } => {}
     }
 }

@@ -137,7 +137,14 @@ impl Projector {
             ControlRecord::RunFinished(finished) => self.write_finished(projection, position, finished).await,
             ControlRecord::Judged(judged) => write_judged(projection, position, judged).await,
             ControlRecord::RolledBack(back) => write_rollback(projection, position, back).await,
-            ControlRecord::InstantDone { .. } => Ok(()),
+            ControlRecord::RolloutMoved(_)
+            | ControlRecord::ExperimentMoved(_)
+            | ControlRecord::Routed(_)
+            | ControlRecord::Measured(_)
+            | ControlRecord::Reported(_)
+            | ControlRecord::KeyAdded(_)
+            | ControlRecord::KeyRevoked(_)
+            | ControlRecord::InstantDone { .. } => Ok(()),
         }
     }
 
@@ -186,7 +193,7 @@ async fn write_judged(
     judged: &Judged,
 ) -> Result<(), OrchestratorError> {
     let state = match judged.verdict {
-        RunVerdict::Promoted => RunState::Promoted,
+        RunVerdict::Promoted | RunVerdict::Admitted => RunState::Promoted,
         RunVerdict::Refused => RunState::Refused,
         RunVerdict::Failed => RunState::Failed,
     };
@@ -204,10 +211,10 @@ async fn write_judged(
     if let (RunVerdict::Promoted, Some(version)) = (judged.verdict, &judged.version) {
         let kind = if judged.first { DeploymentKind::Initial } else { DeploymentKind::Promotion };
         let deployment = Deployment {
-            endpoint: judged.place.endpoint.to_string(),
+            endpoint: judged.endpoint.to_string(),
             model: judged.model.to_string(),
             version: public_id(&judged.model, version.number),
-            share: judged.place.share,
+            share: 1.0,
             at: judged.at,
             position,
             kind,
@@ -225,10 +232,10 @@ async fn write_rollback(
     back: &RolledBack,
 ) -> Result<(), OrchestratorError> {
     let deployment = Deployment {
-        endpoint: back.place.endpoint.to_string(),
+        endpoint: back.endpoint.to_string(),
         model: back.model.to_string(),
         version: public_id(&back.model, back.to.number),
-        share: back.place.share,
+        share: 1.0,
         at: back.at,
         position,
         kind: DeploymentKind::Rollback,

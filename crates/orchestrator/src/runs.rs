@@ -220,6 +220,7 @@ impl Orchestrator {
             dataset,
             row_visits: trained.manifest.row_visits,
             metrics,
+            reference: None,
             gates,
         })
     }

@@ -94,8 +94,16 @@ impl Declared {
             ControlRecord::RolledBack(rolled_back) => {
                 self.set_current(rolled_back.model, rolled_back.to, record.position)?;
             }
-            ControlRecord::Decided(_) | ControlRecord::RunFinished(_) | ControlRecord::InstantDone { .. } => {
-            }
+            ControlRecord::Decided(_)
+            | ControlRecord::RunFinished(_)
+            | ControlRecord::RolloutMoved(_)
+            | ControlRecord::ExperimentMoved(_)
+            | ControlRecord::Routed(_)
+            | ControlRecord::Measured(_)
+            | ControlRecord::Reported(_)
+            | ControlRecord::KeyAdded(_)
+            | ControlRecord::KeyRevoked(_)
+            | ControlRecord::InstantDone { .. } => {}
         }
         Ok(())
     }

@@ -39,6 +39,9 @@ pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;
 pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
-pub use served::{Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, key_schema};
+pub use served::{
+    ArmProbability, Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, ShadowScore,
+    key_schema,
+};
 pub use skew::{Audit, AuditOptions, Auditor, Skewed};
 pub use training_set::{Builder, Rows, TrainingSet, feedback};

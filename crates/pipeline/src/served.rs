@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perennial_features::View;
-use perennial_types::{Column, ContentHash, Position, Schema};
+use perennial_types::{Column, ContentHash, Position, Schema, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// What was asked, what was known and what was answered.
@@ -13,9 +13,17 @@ pub struct PredictionRecord {
     pub request: serde_json::Value,
     /// The views of every model of the endpoint as they were read, whichever model answered.
     pub views: Vec<ServedView>,
+    /// The experiment in which an arm was drawn.
+    pub experiment: Option<Arc<str>>,
+    /// The start of the epoch whose probabilities were used; nothing before the first version.
+    pub epoch: Option<Timestamp>,
+    /// What the arm was drawn for, where that is not the request itself: the value of the unit's column.
+    pub unit: Option<Arc<str>>,
+    /// The probability of every arm, in the order of the vector.
+    pub probabilities: Vec<ArmProbability>,
     /// The version that was drawn.
     pub drawn: Option<ServedVersion>,
-    /// With which probability; one where there was no choice.
+    /// With which probability: for a unit of many requests that over all units.
     pub propensity: f64,
     /// The version that answered; another than the drawn one if that failed.
     pub served: Option<ServedVersion>,
@@ -23,6 +31,28 @@ pub struct PredictionRecord {
     pub prediction: f64,
     /// Why the drawn version did not answer.
     pub fallback: Option<Fallback>,
+    /// What the versions in shadow would have answered.
+    pub shadows: Vec<ShadowScore>,
+}
+
+/// An arm's probability in a vector.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ArmProbability {
+    /// The model.
+    pub model: Arc<str>,
+    /// The version's number.
+    pub number: u64,
+    /// From 0 to 1; those of a vector sum to one.
+    pub probability: f64,
+}
+
+/// What a version in shadow says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ShadowScore {
+    /// The version.
+    pub version: ServedVersion,
+    /// What it says; nothing if it failed.
+    pub value: Option<f64>,
 }
 
 /// A view's features as served.

@@ -297,7 +297,16 @@ fn decode(record: &Record) -> Result<PredictionRecord, PipelineError> {
 /// What the label join needs of a prediction; who answered does not matter for training.
 fn joinable(id: Arc<str>, at: Timestamp, position: Position) -> Prediction {
     let nobody: Arc<str> = "".into();
-    Prediction { id, at, model: Arc::clone(&nobody), version: nobody, value: 0.0, fallback: false, position }
+    Prediction {
+        id,
+        at,
+        model: Arc::clone(&nobody),
+        version: nobody,
+        value: 0.0,
+        fallback: false,
+        position,
+        exposure: perennial_evaluate::Exposure::default(),
+    }
 }
 
 /// A record of the feedback stream as the label join takes it.

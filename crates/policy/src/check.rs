@@ -84,6 +84,7 @@ impl Faults {
                     self.add(format!("signals.{name}.min_rows"), "a metric needs at least 1 row");
                 }
             }
+            SignalKind::Drift { .. } | SignalKind::Detector { .. } => {}
             SignalKind::Staleness | SignalKind::Labels => {}
         }
     }

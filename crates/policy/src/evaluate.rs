@@ -250,7 +250,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::{
         ActionsSpec, CooldownSpec, Finished, GateSpec, GuardSpec, PerformanceReading, PolicySpec, Quota,
-        RunOutcome, SignalKind, SignalSpec, TriggerSpec,
+        RunOutcome, SignalKind, SignalSpec, StageSpec, TriggerSpec,
     };
 
     const HOUR: TimeSpan = TimeSpan::from_hours(1);
@@ -291,6 +291,8 @@ pub(crate) mod tests {
                 budget_rows: Some(Quota { amount: 20_000, per: week }),
             },
             actions: ActionsSpec::default(),
+            rollout: vec![StageSpec::Promote],
+            rollback: None,
             gates: vec![GateSpec::NotWorse {
                 metric: "mae".into(),
                 margin: 0.05,
@@ -487,7 +489,7 @@ pub(crate) mod tests {
             let verdict = policy.evaluate(&input, &state);
             if let Outcome::Start { action, .. } = verdict.outcome {
                 let row_visits = match action {
-                    Action::FineTune => input.rows_if.fine_tune,
+                    Action::FineTune | Action::Adapt => input.rows_if.fine_tune,
                     Action::Retrain => input.rows_if.retrain,
                 };
                 let outcome = if *success { RunOutcome::Success } else { RunOutcome::Failure };

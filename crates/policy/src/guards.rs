@@ -47,7 +47,7 @@ pub struct RowsIf {
 impl RowsIf {
     fn of(self, action: Action) -> u64 {
         match action {
-            Action::FineTune => self.fine_tune,
+            Action::FineTune | Action::Adapt => self.fine_tune,
             Action::Retrain => self.retrain,
         }
     }

@@ -7,7 +7,7 @@
 //! ```
 //! use perennial_policy::{
 //!     Action, Evaluation, GuardSpec, OnUnknown, Outcome, Policy, PolicySpec, PolicyState, RowsIf, SignalKind,
-//!     SignalSpec, SignalValues, TriggerSpec,
+//!     SignalSpec, SignalValues, StageSpec, TriggerSpec,
 //! };
 //! use perennial_types::{TimeSpan, Timestamp};
 //!
@@ -26,6 +26,8 @@
 //!     guards: GuardSpec::default(),
 //!     actions: Default::default(),
 //!     gates: Vec::new(),
+//!     rollout: vec![StageSpec::Promote],
+//!     rollback: None,
 //! })
 //! .unwrap();
 //!

@@ -89,6 +89,7 @@ impl Action {
         match self {
             Self::FineTune => "fine_tune",
             Self::Retrain => "retrain",
+            Self::Adapt => "adapt",
         }
     }
 }

@@ -22,6 +22,19 @@ const PERFORMANCE: &[Member] = &[
     ("rows", DataType::Int64, false),
     ("confirmed", DataType::Int64, false),
 ];
+const DRIFT: &[Member] = &[
+    ("share", DataType::Double, true),
+    ("weighted_share", DataType::Double, true),
+    ("worst", DataType::String, true),
+    ("max_effect", DataType::Double, true),
+    ("alarmed", DataType::Boolean, true),
+];
+const DETECTOR: &[Member] = &[
+    ("open", DataType::Boolean, true),
+    ("since", DataType::Timestamp, true),
+    ("mean", DataType::Double, true),
+    ("alarms", DataType::Int64, false),
+];
 const STALENESS: &[Member] = &[("age", DataType::Duration, true)];
 const LABELS: &[Member] = &[("rows", DataType::Int64, false), ("rate", DataType::Double, false)];
 
@@ -29,6 +42,8 @@ impl SignalKind {
     pub(crate) fn members(&self) -> &'static [Member] {
         match self {
             Self::Performance { .. } => PERFORMANCE,
+            Self::Drift { .. } => DRIFT,
+            Self::Detector { .. } => DETECTOR,
             Self::Staleness => STALENESS,
             Self::Labels => LABELS,
         }

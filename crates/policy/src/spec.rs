@@ -25,6 +25,10 @@ pub struct PolicySpec {
     pub actions: ActionsSpec,
     /// What a candidate must pass.
     pub gates: Vec<GateSpec>,
+    /// How a candidate that passed reaches traffic; the last stage is [`StageSpec::Promote`].
+    pub rollout: Vec<StageSpec>,
+    /// What takes a promotion back.
+    pub rollback: Option<RollbackSpec>,
 }
 
 /// A watched number.
@@ -49,10 +53,68 @@ pub enum SignalKind {
         /// NULL below this many matured labels.
         min_rows: u64,
     },
+    /// Two-sample tests of each input against what the current version was trained on:
+    /// `share, weighted_share, worst, max_effect, alarmed`.
+    Drift {
+        /// Names of inputs or patterns: `request.*`, `on_demand.*`, `<view>.*`.
+        columns: Vec<Arc<str>>,
+        /// Over how long.
+        window: TimeSpan,
+        /// How often it is measured.
+        every: TimeSpan,
+        /// When a column alarms.
+        rule: DriftRule,
+        /// NULL below this many rows in either window.
+        min_rows: u64,
+    },
+    /// A change detector on the losses of the current version: `open, since, mean, alarms`.
+    Detector {
+        /// What is watched, row by row.
+        of: DetectedLoss,
+        /// The least and the largest loss; what lies outside counts as the nearer end.
+        range: (f64, f64),
+        /// At most one false alarm in so many rows.
+        one_false_alarm_in: u64,
+        /// An episode ends after so many rows without another alarm.
+        stable_after: u64,
+    },
     /// `age` since the current version's training data end.
     Staleness,
     /// `rows` and `rate` (per day) of labels since the current version's training data end.
     Labels,
+}
+
+/// When a column alarms: the test is significant after correction, and the effect is large enough.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DriftRule {
+    /// False discovery rate over the columns of one measurement (Benjamini-Hochberg).
+    pub alpha: f64,
+    /// Numeric columns: Wasserstein distance in standard deviations of the reference.
+    pub min_wasserstein_sd: f64,
+    /// Categorical columns: Jensen-Shannon distance to base 2.
+    pub min_js: f64,
+    /// Change of the share of missing values.
+    pub min_missing_change: f64,
+}
+
+impl Default for DriftRule {
+    fn default() -> Self {
+        Self { alpha: 0.01, min_wasserstein_sd: 0.1, min_js: 0.05, min_missing_change: 0.05 }
+    }
+}
+
+/// A loss of one row that a detector watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DetectedLoss {
+    /// |prediction − label|.
+    AbsError,
+    /// (prediction − label)².
+    SquaredError,
+    /// Negative log-likelihood of a class.
+    LogLoss,
+    /// 1 for the wrong class at threshold one half, else 0.
+    Error,
 }
 
 /// What asks for a run.
@@ -79,6 +141,8 @@ pub enum Action {
     FineTune,
     /// Start from nothing.
     Retrain,
+    /// Open an adaptation episode: another action again and again until a condition holds.
+    Adapt,
 }
 
 /// What a NULL condition means.
@@ -126,6 +190,21 @@ pub struct ActionsSpec {
     pub fine_tune: FineTuneSpec,
     /// From nothing.
     pub retrain: RetrainSpec,
+    /// Again and again.
+    pub adapt: Option<AdaptSpec>,
+}
+
+/// An adaptation episode: guards are asked once, at its start.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AdaptSpec {
+    /// What is repeated: [`Action::FineTune`] or [`Action::Retrain`].
+    pub repeat: Action,
+    /// From one start to the next, at least.
+    pub every: TimeSpan,
+    /// SQL over the policy's signals: the episode is over when it is true.
+    pub until: Arc<str>,
+    /// Runs at most in one episode.
+    pub at_most: u32,
 }
 
 /// How to fine-tune: on labels after the current version's data end.
@@ -165,4 +244,54 @@ pub enum GateSpec {
         /// The newest labelled rows, held out of this run.
         holdout_rows: u64,
     },
+}
+
+/// A stage of a rollout. Times count from when the stage is entered.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StageSpec {
+    /// The candidate scores every request and answers none.
+    Shadow {
+        /// For so long.
+        length: TimeSpan,
+    },
+    /// A bandit splits the model's share between current version and candidate.
+    Bandit {
+        /// The algorithm's name (`gaussian_thompson`, `beta_thompson`), one of the evaluator's.
+        algorithm: Arc<str>,
+        /// How often the split may change.
+        epoch: TimeSpan,
+        /// The least part of the model's share that either gets.
+        floor: f64,
+        /// SQL over `probability_better` and `rows`: the candidate goes on when it is true.
+        until: Arc<str>,
+        /// The stage ends after so long.
+        at_most: TimeSpan,
+        /// What happens then.
+        otherwise: Otherwise,
+    },
+    /// The candidate becomes the current version.
+    Promote,
+}
+
+/// What becomes of a candidate whose stage runs out of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Otherwise {
+    /// It goes on unless the gate's test proves it worse on the pairs of the rollout; below 24 pairs it is
+    /// refused.
+    PromoteIfNotWorse,
+    /// It goes on.
+    Promote,
+    /// It is refused.
+    Refuse,
+}
+
+/// What takes a promotion back: the replaced version stays in shadow for so long and is compared.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RollbackSpec {
+    /// SQL over `paired.relative_change` and `paired.rows`.
+    pub when: Arc<str>,
+    /// Counted from the promotion.
+    pub within: TimeSpan,
 }

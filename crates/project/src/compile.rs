@@ -84,5 +84,7 @@ fn goal(project: &Project, models: &[Arc<CompiledModel>]) -> Goal {
         models: models.iter().map(model_goal).collect(),
         endpoints: project.endpoints.clone(),
         policies: policies.map(|spec| PolicyGoal { version: hash_of(spec), spec: spec.clone() }).collect(),
+        experiments: Vec::new(),
+        reports: Vec::new(),
     }
 }

@@ -35,7 +35,7 @@ fn the_first_version_starts_at_the_first_tick_at_which_its_condition_holds() {
     assert_eq!(runs.len(), 1, "a model without a policy gets one version");
     assert_eq!((Some(runs[0].requested_at), runs[0].action), (due, RunAction::FirstFit));
     let judged = world.judged();
-    assert!(judged[0].first && judged[0].verdict == RunVerdict::Promoted && judged[0].place.share == 1.0);
+    assert!(judged[0].first && judged[0].verdict == RunVerdict::Promoted);
     assert_eq!(world.decisions()[0].1.reason, "the first version is due: labels.rows >= 40 (40 labels)");
 }
 
@@ -165,7 +165,7 @@ fn a_rollback_goes_to_the_version_that_served_before_and_only_to_such_a_one() {
         assert_eq!(refusal(&world, Some(number)).kind(), Kind::Conflict, "to {number}");
     }
     let back = world.state.roll_back("a", None, "it is worse", hour(200)).unwrap();
-    assert_eq!((back.from.number, back.to.number, back.place.share), (2, 1, 1.0));
+    assert_eq!((back.from.number, back.to.number), (2, 1));
     assert_eq!(world.state.roll_back("a", Some(1), "it is worse", hour(200)).unwrap(), back);
     world.control(ControlRecord::RolledBack(back));
     let model = world.state.model("a").unwrap();

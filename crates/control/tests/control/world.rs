@@ -11,7 +11,7 @@ use perennial_control::{
 use perennial_evaluate::{EndpointSpec, Feedback, LabelSpec, OnFailure, Prediction};
 use perennial_policy::{
     Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
-    RetrainSpec, SignalKind, SignalSpec, TriggerSpec,
+    RetrainSpec, SignalKind, SignalSpec, StageSpec, TriggerSpec,
 };
 use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, hash64, unit_draw};
 
@@ -187,6 +187,7 @@ impl World {
             dataset,
             row_visits: rows * u64::from(run.epochs),
             metrics: BTreeMap::new(),
+            reference: None,
             gates: gates.collect(),
         }))
     }
@@ -210,8 +211,16 @@ impl World {
             let fallback = model.is_empty();
             let position = self.head().next();
             let value = if fallback { 0.0 } else { label + error };
-            let prediction =
-                Prediction { id: Arc::clone(&id), at: hour(h), model, version, value, fallback, position };
+            let prediction = Prediction {
+                id: Arc::clone(&id),
+                at: hour(h),
+                model,
+                version,
+                value,
+                fallback,
+                position,
+                exposure: perennial_evaluate::Exposure::default(),
+            };
             self.append(Input::Predicted { endpoint: Arc::clone(&endpoint.name), prediction });
             let draw = hash64(5, &[&id]);
             if !draw.is_multiple_of(30) {
@@ -313,7 +322,10 @@ pub(crate) fn policy(models: &[&str], triggers: Vec<TriggerSpec>) -> PolicySpec 
         actions: ActionsSpec {
             fine_tune: FineTuneSpec { replay_rows: 0, epochs: 1 },
             retrain: RetrainSpec { data: Some(TimeSpan::from_days(10)) },
+            adapt: None,
         },
+        rollout: vec![StageSpec::Promote],
+        rollback: None,
         gates: vec![GateSpec::NotWorse {
             metric: "mae".into(),
             margin: 0.05,
@@ -371,6 +383,8 @@ pub(crate) fn goal(models: &[&str], policy: Option<PolicySpec>) -> Goal {
                 PolicyGoal { version, spec }
             })
             .collect(),
+        experiments: Vec::new(),
+        reports: Vec::new(),
     }
 }
 

@@ -188,8 +188,20 @@ impl World {
         });
         let views = views.collect();
         let (drawn, served, fallback) = (None, None, None);
-        let record =
-            PredictionRecord { request, views, drawn, propensity: 1.0, served, prediction: 0.0, fallback };
+        let record = PredictionRecord {
+            request,
+            views,
+            experiment: None,
+            epoch: None,
+            unit: None,
+            probabilities: Vec::new(),
+            drawn,
+            propensity: 1.0,
+            served,
+            prediction: 0.0,
+            fallback,
+            shadows: Vec::new(),
+        };
         self.append(Stream::Prediction, "fare", id, at, serde_json::to_vec(&record).unwrap())
     }
 

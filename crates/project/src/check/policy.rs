@@ -27,6 +27,7 @@ pub(crate) fn policy(scope: &Scope<'_>, policy: &PolicySpec) {
             SignalKind::Performance { metric: name, .. } => {
                 metric(scope, format!("{owner}: signals.{}.performance", signal.name), name, &models);
             }
+            SignalKind::Drift { .. } | SignalKind::Detector { .. } => {}
             SignalKind::Staleness | SignalKind::Labels => {}
         }
     }
@@ -104,7 +105,7 @@ fn affordable(
     let Some(budget) = policy.guards.budget_rows else { return };
     for model in models {
         let (epochs, condition, replayed) = match trigger.action {
-            Action::FineTune => {
+            Action::FineTune | Action::Adapt => {
                 let fine_tune = &policy.actions.fine_tune;
                 (fine_tune.epochs, waits_for_rows(policy, trigger), fine_tune.replay_rows)
             }

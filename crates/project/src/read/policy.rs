@@ -2,7 +2,7 @@
 
 use perennial_policy::{
     Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
-    RetrainSpec, SignalKind, SignalSpec, TriggerSpec,
+    RetrainSpec, SignalKind, SignalSpec, StageSpec, TriggerSpec,
 };
 use perennial_types::TimeSpan;
 
@@ -36,7 +36,18 @@ pub(super) fn read(item: &Item<'_>) -> PolicySpec {
         rollout(&item);
     }
     fields.finish();
-    PolicySpec { name, models, signals, triggers, on_unknown: OnUnknown::Hold, guards, actions, gates }
+    PolicySpec {
+        name,
+        models,
+        signals,
+        triggers,
+        on_unknown: OnUnknown::Hold,
+        guards,
+        actions,
+        gates,
+        rollout: vec![StageSpec::Promote],
+        rollback: None,
+    }
 }
 
 fn signal(item: &Item<'_>) -> SignalKind {
@@ -162,7 +173,7 @@ fn actions(item: &Item<'_>) -> ActionsSpec {
     let fine_tune = fields.optional("fine_tune").map(|item| fine_tune(&item)).unwrap_or_default();
     let retrain = fields.optional("retrain").map(|item| retrain(&item)).unwrap_or_default();
     fields.finish();
-    ActionsSpec { fine_tune, retrain }
+    ActionsSpec { fine_tune, retrain, adapt: None }
 }
 
 fn fine_tune(item: &Item<'_>) -> FineTuneSpec {

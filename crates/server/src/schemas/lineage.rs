@@ -21,7 +21,6 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
         ("RollbackRequest", rollback_request()),
         ("RolledBack", rolled_back()),
         ("VersionReference", version_reference()),
-        ("Place", place()),
     ]
 }
 
@@ -169,7 +168,9 @@ fn rolled_back() -> Fields {
         .always("from", reference("VersionReference"))
         .always("to", reference("VersionReference"))
         .always("reason", text("Why."))
-        .always("place", reference("Place"))
+        .always("endpoint", text("The endpoint that the model belongs to."))
+        .always("policy", nullable(text("The policy that asked for it; null for a rollback by hand.")))
+        .always("evidence", nullable(any_object("The measured quantities; null for a rollback by hand.")))
 }
 
 fn version_reference() -> Fields {
@@ -180,17 +181,11 @@ fn version_reference() -> Fields {
         .always("definition", hash("Hash of the definition it was trained under."))
 }
 
-fn place() -> Fields {
-    Fields::new("Where a model answers, and how much.")
-        .always("endpoint", text("The endpoint."))
-        .always("share", number("Its share of the endpoint's requests, from 0 to 1."))
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use perennial_control::{Place, RolledBack, VersionRef};
+    use perennial_control::{RolledBack, VersionRef};
     use perennial_store::{
         Dataset, Decision, Deployment, DeploymentKind, EdgeKind, Parent, Run, RunState, Verdict, Version,
     };
@@ -306,7 +301,9 @@ mod tests {
             from: version.clone(),
             to: version,
             reason: String::new(),
-            place: Place { endpoint: "e".into(), share: 1.0 },
+            endpoint: "e".into(),
+            policy: None,
+            evidence: Value::Null,
         }
     }
 
@@ -326,7 +323,6 @@ mod tests {
             (deployment(), serde_json::to_value(a_deployment()).unwrap()),
             (super::parent(), serde_json::to_value(parent).unwrap()),
             (version_reference(), rollback["to"].clone()),
-            (place(), rollback["place"].clone()),
             (rolled_back(), rollback),
         ];
         for (form, json) in cases {
