@@ -1,7 +1,8 @@
-//! What answers are worth once their labels are known.
+//! Who answers, and what the answers are worth once their labels are known.
 //!
-//! It decides which label belongs to which prediction, and how well a model does over the cohorts whose label
-//! window has closed. It never reads a clock: everything old is forgotten by the times of the records, so one
+//! It decides which version answers a unit, which label belongs to which prediction, and how well a model does
+//! over the cohorts whose label window has closed. It never reads a clock or draws random numbers: units are
+//! assigned by hashes of names and ids, and everything old is forgotten by the times of the records, so one
 //! log gives one state.
 //!
 //! ```
@@ -26,15 +27,19 @@
 //! assert_eq!((figure.value, figure.rows), (3.0, 1));
 //! ```
 
+mod assignment;
 mod counter;
 mod join;
 mod metric;
 mod performance;
 mod spec;
+mod vector;
 
+pub use assignment::{by_id, rendezvous};
 pub use counter::LabelCounter;
 pub use join::{
     Exposure, Feedback, Joined, LabelJoin, LabelStatus, LabelledPrediction, Prediction, Score, Scorer,
 };
 pub use performance::{Figure, Performance};
 pub use spec::*;
+pub use vector::{Arm, CandidateShare, ModelShare, Role, Unit, Vector, VectorError, with_floor};
