@@ -42,4 +42,4 @@ pub use join::{
 };
 pub use performance::{Figure, Performance};
 pub use spec::*;
-pub use vector::{Arm, CandidateShare, ModelShare, Role, Unit, Vector, VectorError, with_floor};
+pub use vector::{Arm, Contribution, Role, Unit, Vector, VectorError, with_floor};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use perennial_types::{Kind, hash64};
 use serde::{Deserialize, Serialize};
 
+use crate::Scorer;
 use crate::assignment::{by_id, lightest};
 
 /// Sticky units are given a model and then a role inside it; the two draws tell nothing about each other.
@@ -13,24 +14,16 @@ const ROLE: u64 = 0x726f_6c65;
 
 /// What one model contributes to the vector.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelShare {
+pub struct Contribution {
     /// The model.
     pub model: Arc<str>,
     /// Its share of the endpoint, relative to the shares of the other models; zero gives it no traffic.
     pub share: f64,
-    /// Its version in service.
-    pub current: Arc<str>,
-    /// Its version in rollout.
-    pub candidate: Option<CandidateShare>,
-}
-
-/// The part of a model's share that its candidate has.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct CandidateShare {
-    /// The version.
-    pub version: Arc<str>,
-    /// Its part of the model's share, from 0 to 1; the current version has the rest.
-    pub split: f64,
+    /// The number of its version in service.
+    pub current: u64,
+    /// The number of its version in rollout and that version's part of the share, from 0 to 1; the current
+    /// version has the rest.
+    pub candidate: Option<(u64, f64)>,
 }
 
 /// What a version is to its model.
@@ -56,10 +49,8 @@ impl Role {
 /// One version that may answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Arm {
-    /// Its model.
-    pub model: Arc<str>,
     /// The version.
-    pub version: Arc<str>,
+    pub scorer: Scorer,
     /// What it is to its model.
     pub role: Role,
     /// The probability with which it is drawn: the model's share times its part of it.
@@ -100,15 +91,15 @@ pub enum VectorError {
         /// Its share.
         share: f64,
     },
-    /// A split outside 0 to 1.
-    #[error("candidate {version:?} has {split} of the share of model {model:?}; it must be from 0 to 1")]
-    Split {
+    /// A part outside 0 to 1.
+    #[error("candidate {number} of model {model:?} has {part} of its share; it must be from 0 to 1")]
+    Part {
         /// The model.
         model: Arc<str>,
-        /// Its candidate.
-        version: Arc<str>,
+        /// The number of its candidate.
+        number: u64,
         /// The candidate's part.
-        split: f64,
+        part: f64,
     },
     /// A model that is given twice.
     #[error("model {0:?} has two shares; give it one")]
@@ -119,17 +110,17 @@ impl VectorError {
     /// What the caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Empty { .. } | Self::Share { .. } | Self::Split { .. } | Self::Twice(_) => Kind::Invalid,
+            Self::Empty { .. } | Self::Share { .. } | Self::Part { .. } | Self::Twice(_) => Kind::Invalid,
         }
     }
 }
 
 impl Vector {
-    /// Compose the vector from the shares of the models and the splits inside them.
+    /// Compose the vector from the shares of the models and the parts inside them.
     ///
     /// # Errors
-    /// When a share or a split is out of range, a model is given twice, or no model has a share.
-    pub fn compose(models: &[ModelShare]) -> Result<Self, VectorError> {
+    /// When a share or a part is out of range, a model is given twice, or no model has a share.
+    pub fn compose(models: &[Contribution]) -> Result<Self, VectorError> {
         for (i, model) in models.iter().enumerate() {
             if !(model.share >= 0.0 && model.share.is_finite()) {
                 return Err(VectorError::Share { model: Arc::clone(&model.model), share: model.share });
@@ -137,11 +128,10 @@ impl Vector {
             if models[..i].iter().any(|other| other.model == model.model) {
                 return Err(VectorError::Twice(Arc::clone(&model.model)));
             }
-            if let Some(CandidateShare { version, split }) = &model.candidate
-                && !(0.0..=1.0).contains(split)
+            if let Some((number, part)) = model.candidate
+                && !(0.0..=1.0).contains(&part)
             {
-                let (model, version) = (Arc::clone(&model.model), Arc::clone(version));
-                return Err(VectorError::Split { model, version, split: *split });
+                return Err(VectorError::Part { model: Arc::clone(&model.model), number, part });
             }
         }
         // Divided by the largest first, so that the sum of huge shares stays finite.
@@ -162,7 +152,7 @@ impl Vector {
     /// The arm of `unit`, as an index into [`arms`](Self::arms).
     ///
     /// A request is drawn by its id over the whole vector. A sticky unit is given a model and then a role
-    /// inside it, both by [rendezvous](crate::rendezvous): a split inside a model and a promotion move no unit
+    /// inside it, both by [rendezvous](crate::rendezvous): a rollout inside a model and a promotion move no unit
     /// between models, and every candidate meets units of its own. Keep the salt for as long as units shall
     /// keep their arms.
     pub fn draw(&self, unit: Unit<'_>, salt: &str) -> usize {
@@ -178,12 +168,13 @@ impl Vector {
     }
 
     fn draw_sticky(&self, unit: &str, salt: &str) -> Option<usize> {
-        let models: Vec<&[Arm]> = self.arms.chunk_by(|a, b| a.model == b.model).collect();
-        let shares = models.iter().map(|arms| (&*arms[0].model, share(arms)));
+        let models: Vec<&[Arm]> = self.arms.chunk_by(|a, b| a.scorer.model == b.scorer.model).collect();
+        let shares = models.iter().map(|arms| (&*arms[0].scorer.model, share(arms)));
         let chosen = lightest(hash64(MODEL, &[salt]), unit, shares)?;
         let arms = models[chosen];
         let candidate = arms.iter().find(|arm| arm.role == Role::Candidate);
-        let seed = hash64(ROLE, &[salt, &arms[0].model, candidate.map_or("", |arm| &arm.version)]);
+        let number = candidate.map_or(String::new(), |arm| arm.scorer.number.to_string());
+        let seed = hash64(ROLE, &[salt, &arms[0].scorer.model, &number]);
         let role = lightest(seed, unit, arms.iter().map(|arm| (arm.role.name(), arm.propensity)))?;
         Some(models[..chosen].iter().map(|arms| arms.len()).sum::<usize>() + role)
     }
@@ -202,18 +193,17 @@ fn share(arms: &[Arm]) -> f64 {
     arms.iter().map(|arm| arm.propensity).sum()
 }
 
-fn arms_of(model: &ModelShare, share: f64) -> Vec<Arm> {
-    let arm = |version: &Arc<str>, role, propensity| Arm {
-        model: Arc::clone(&model.model),
-        version: Arc::clone(version),
+fn arms_of(model: &Contribution, share: f64) -> Vec<Arm> {
+    let arm = |number, role, propensity| Arm {
+        scorer: Scorer { model: Arc::clone(&model.model), number },
         role,
         propensity,
     };
-    match &model.candidate {
-        None => vec![arm(&model.current, Role::Current, share)],
-        Some(CandidateShare { version, split }) => vec![
-            arm(&model.current, Role::Current, share * (1.0 - split)),
-            arm(version, Role::Candidate, share * split),
+    match model.candidate {
+        None => vec![arm(model.current, Role::Current, share)],
+        Some((number, part)) => vec![
+            arm(model.current, Role::Current, share * (1.0 - part)),
+            arm(number, Role::Candidate, share * part),
         ],
     }
 }
@@ -224,16 +214,11 @@ mod tests {
 
     use super::*;
 
-    fn model(name: &str, share: f64, split: Option<f64>) -> ModelShare {
-        ModelShare {
-            model: name.into(),
-            share,
-            current: format!("{name}-1").into(),
-            candidate: split.map(|split| CandidateShare { version: format!("{name}-2").into(), split }),
-        }
+    fn model(name: &str, share: f64, part: Option<f64>) -> Contribution {
+        Contribution { model: name.into(), share, current: 1, candidate: part.map(|part| (2, part)) }
     }
 
-    fn vector(models: &[ModelShare]) -> Vector {
+    fn vector(models: &[Contribution]) -> Vector {
         Vector::compose(models).unwrap()
     }
 
@@ -242,13 +227,13 @@ mod tests {
     }
 
     #[test]
-    fn propensities_are_products_of_share_and_split() {
+    fn propensities_are_products_of_share_and_part() {
         let vector = vector(&[model("a", 3.0, Some(0.2)), model("b", 1.0, None)]);
         let arms: Vec<_> =
-            vector.arms().iter().map(|arm| (&*arm.version, arm.role, arm.propensity)).collect();
-        assert_eq!(arms[0], ("a-1", Role::Current, 0.75 * 0.8));
-        assert_eq!(arms[1], ("a-2", Role::Candidate, 0.75 * 0.2));
-        assert_eq!(arms[2], ("b-1", Role::Current, 0.25));
+            vector.arms().iter().map(|arm| (arm.scorer.number, arm.role, arm.propensity)).collect();
+        assert_eq!(arms[0], (1, Role::Current, 0.75 * 0.8));
+        assert_eq!(arms[1], (2, Role::Candidate, 0.75 * 0.2));
+        assert_eq!(arms[2], (1, Role::Current, 0.25));
     }
 
     #[test]
@@ -273,12 +258,12 @@ mod tests {
         let before = vector(&[model("a", 0.6, None), model("b", 0.4, None)]);
         let rollout = vector(&[model("a", 0.6, Some(0.3)), model("b", 0.4, None)]);
         let mut promoted = model("a", 0.6, None);
-        promoted.current = "a-2".into();
+        promoted.current = 2;
         let after = vector(&[promoted, model("b", 0.4, None)]);
         for unit in units() {
             let of = |vector: &Vector| {
                 let arm = &vector.arms()[vector.draw(Unit::Sticky(&unit), "salt")];
-                Arc::clone(&arm.model)
+                Arc::clone(&arm.scorer.model)
             };
             assert_eq!(of(&before), of(&rollout));
             assert_eq!(of(&before), of(&after));
@@ -286,8 +271,8 @@ mod tests {
     }
 
     #[test]
-    fn a_growing_split_only_moves_units_to_the_candidate() {
-        let at = |split| vector(&[model("a", 0.6, Some(split)), model("b", 0.4, None)]);
+    fn a_growing_part_only_moves_units_to_the_candidate() {
+        let at = |part| vector(&[model("a", 0.6, Some(part)), model("b", 0.4, None)]);
         let (small, large) = (at(0.05), at(0.2));
         let mut moved = 0;
         for unit in units() {
@@ -305,7 +290,7 @@ mod tests {
     fn the_next_candidate_meets_other_units() {
         let first = vector(&[model("a", 1.0, Some(0.5))]);
         let mut next = model("a", 1.0, Some(0.5));
-        next.candidate = Some(CandidateShare { version: "a-3".into(), split: 0.5 });
+        next.candidate = Some((3, 0.5));
         let next = vector(&[next]);
         let both = units()
             .filter(|unit| {
@@ -318,7 +303,7 @@ mod tests {
 
     #[test]
     fn shares_without_a_vector_are_refused_by_name() {
-        let message = |models: &[ModelShare]| Vector::compose(models).unwrap_err().to_string();
+        let message = |models: &[Contribution]| Vector::compose(models).unwrap_err().to_string();
         assert_eq!(
             message(&[model("a", 0.0, None)]),
             "no model of 1 has a positive share; give at least one of them a share above 0"
@@ -329,7 +314,7 @@ mod tests {
         );
         assert_eq!(
             message(&[model("a", 1.0, Some(1.5))]),
-            "candidate \"a-2\" has 1.5 of the share of model \"a\"; it must be from 0 to 1"
+            "candidate 2 of model \"a\" has 1.5 of its share; it must be from 0 to 1"
         );
         assert_eq!(
             message(&[model("a", 1.0, None), model("a", 1.0, None)]),
@@ -347,7 +332,7 @@ mod tests {
             let models: Vec<_> = shares
                 .iter()
                 .enumerate()
-                .map(|(i, (share, split))| model(&format!("m{i}"), *share, *split))
+                .map(|(i, (share, part))| model(&format!("m{i}"), *share, *part))
                 .collect();
             let vector = vector(&models);
             prop_assert!((share(vector.arms()) - 1.0).abs() < 1e-12);
