@@ -1,4 +1,4 @@
-//! What is due at an instant: decisions, runs, verdicts.
+//! What policies decide at an instant, and what a run is asked to do.
 
 use std::sync::Arc;
 
@@ -13,73 +13,15 @@ use perennial_types::{Position, TimeSpan, Timestamp, Value};
 use crate::endpoint::EndpointState;
 use crate::model::Version;
 use crate::{
-    ControlRecord, DataRange, Decided, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction,
-    RunRequest, State, baseline,
+    DataRange, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction, RunRequest, State, baseline,
 };
-
-/// What is to be done next at an instant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Step {
-    /// Append these records, durably, and apply them.
-    Append(Vec<ControlRecord>),
-    /// Carry out these runs and append how they ended. It is one at a time: two outcomes before a verdict would
-    /// leave their order to when an instant is interrupted.
-    CarryOut(Vec<RunRequest>),
-    /// Everything due at this instant is done.
-    Done,
-}
-
-/// Whether an instant waits for the runs that it started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pace {
-    /// Yes: in a play of history a run takes no time.
-    Event,
-    /// No: time goes on while runs are carried out.
-    Wall,
-}
 
 /// How much the labels must have grown before a first fit that failed is tried again.
 const FIRST_FIT_AGAIN: f64 = 1.1;
 
 impl State {
-    /// The next thing to do for an instant. Called until it says [`Step::Done`], with what it asks for carried
-    /// out in between: whatever is interrupted, the next call goes on from there. `now` is the present, which
-    /// under the event clock is the instant itself.
-    pub fn step(&self, at: Timestamp, now: Timestamp, pace: Pace) -> Step {
-        let Some(goal) = &self.goal else { return Step::Done };
-        if let Some(judged) = self.judgement(now) {
-            return Step::Append(vec![ControlRecord::Judged(judged)]);
-        }
-        if self.done.is_some_and(|done| done >= at) {
-            return Step::Done;
-        }
-        if self.decided.is_none_or(|decided| decided < at) {
-            let decisions = self.decisions(goal, at);
-            if !decisions.is_empty() {
-                return Step::Append(vec![ControlRecord::Decided(Decided { at, decisions })]);
-            }
-        }
-        let mut runs = self.runs_to_carry_out();
-        runs.truncate(1);
-        match pace {
-            Pace::Event if !runs.is_empty() => Step::CarryOut(runs),
-            Pace::Event | Pace::Wall => Step::Append(vec![ControlRecord::InstantDone { at }]),
-        }
-    }
-
-    /// The first instant after the last one that is done, if it is not after `to`. Before anything was done it
-    /// is `to` itself if that is on the grid of ticks.
-    pub fn next_instant(&self, to: Timestamp) -> Option<Timestamp> {
-        let tick = self.goal.as_ref()?.tick;
-        let next = match self.done {
-            Some(done) => done.floor(tick) + tick,
-            None => to.floor(tick),
-        };
-        let due = next <= to && self.done.is_none_or(|done| next > done);
-        (due && (self.done.is_some() || next == to)).then_some(next)
-    }
-
-    fn decisions(&self, goal: &Goal, at: Timestamp) -> Vec<Decision> {
+    /// What is decided of every model at an instant; only what is worth a record.
+    pub(crate) fn decisions(&self, goal: &Goal, at: Timestamp) -> Vec<Decision> {
         let mut decisions = Vec::new();
         for model in &goal.models {
             decisions.extend(self.first_fit(goal, model, at));

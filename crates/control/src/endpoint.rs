@@ -9,13 +9,23 @@ use perennial_evaluate::{
 use perennial_types::{Position, TimeSpan};
 use serde::{Deserialize, Serialize};
 
-/// The labelled predictions of an endpoint.
+use crate::{Routed, RoutingCause};
+
+/// The traffic of an endpoint and its labelled predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndpointState {
     join: LabelJoin,
     labels: LabelCounter,
     performance: BTreeMap<Arc<str>, Performance>,
     late: u64,
+    /// The model that the endpoint begins with.
+    initial: Arc<str>,
+    /// The model that an experiment made the champion.
+    promoted: Option<Arc<str>>,
+    /// The last change of traffic.
+    routed: Option<Routed>,
+    /// What happened since then that may change it again.
+    causes: Vec<(RoutingCause, String)>,
 }
 
 impl EndpointState {
@@ -25,7 +35,51 @@ impl EndpointState {
             labels: LabelCounter::new(),
             performance: BTreeMap::new(),
             late: 0,
+            initial: Arc::clone(&spec.initial),
+            promoted: None,
+            routed: None,
+            causes: Vec::new(),
         }
+    }
+
+    /// The endpoint is declared like this from now on. A champion that is no longer one of its models gives way
+    /// to the initial model.
+    pub(crate) fn declare(&mut self, spec: &EndpointSpec) {
+        self.initial = Arc::clone(&spec.initial);
+        self.promoted = self.promoted.take().filter(|champion| spec.models.contains(champion));
+        self.because(RoutingCause::Declarations, "the declarations have changed".to_owned());
+    }
+
+    /// The model that answers when nothing else decides.
+    pub fn champion(&self) -> &Arc<str> {
+        self.promoted.as_ref().unwrap_or(&self.initial)
+    }
+
+    /// How requests are split, since the last change; nothing while there is no version to answer them.
+    pub fn routed(&self) -> Option<&Routed> {
+        self.routed.as_ref()
+    }
+
+    pub(crate) fn route(&mut self, routed: Routed) {
+        self.routed = Some(routed);
+        self.causes.clear();
+    }
+
+    /// Something happened that may change the traffic.
+    pub(crate) fn because(&mut self, cause: RoutingCause, reason: String) {
+        self.causes.push((cause, reason));
+    }
+
+    /// An instant is over: what happened before it has changed the traffic already, if at all.
+    pub(crate) fn settle(&mut self) {
+        self.causes.clear();
+    }
+
+    /// What happened since the last change of traffic: the first cause, and all reasons as one sentence.
+    pub(crate) fn cause(&self) -> (RoutingCause, String) {
+        let cause = self.causes.first().map_or(RoutingCause::Epoch, |(cause, _)| *cause);
+        let reasons: Vec<&str> = self.causes.iter().map(|(_, reason)| reason.as_str()).collect();
+        (cause, reasons.join("; "))
     }
 
     /// Watch a model's performance for windows of at most `keep`.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::endpoint::EndpointState;
 use crate::model::ModelState;
 use crate::{
-    Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RunRequest, RunVerdict, baseline,
+    Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RoutingCause, RunRequest, RunVerdict,
+    baseline,
 };
 
 /// What the loop knows. It changes by [`State::apply`] only, so that the log alone determines it.
@@ -117,15 +118,20 @@ impl State {
             }
             ControlRecord::Judged(judged) => self.apply_judged(&judged),
             ControlRecord::RolledBack(rolled_back) => self.apply_rollback(&rolled_back),
+            ControlRecord::Routed(routed) => {
+                if let Some(endpoint) = self.endpoints.get_mut(&routed.endpoint) {
+                    endpoint.route(routed);
+                }
+            }
             ControlRecord::RolloutMoved(_)
             | ControlRecord::ExperimentMoved(_)
-            | ControlRecord::Routed(_)
             | ControlRecord::Measured(_)
             | ControlRecord::Reported(_)
             | ControlRecord::KeyAdded(_)
             | ControlRecord::KeyRevoked(_) => {}
             ControlRecord::InstantDone { at } => {
                 self.done = Some(at);
+                self.endpoints.values_mut().for_each(EndpointState::settle);
                 self.complete_baselines(at);
             }
         }
@@ -142,6 +148,7 @@ impl State {
                 .endpoints
                 .entry(Arc::clone(&endpoint.name))
                 .or_insert_with(|| EndpointState::new(endpoint));
+            state.declare(endpoint);
             for model in &endpoint.models {
                 state.watch(model, endpoint, longest_window(&applied.goal, model));
             }
@@ -161,11 +168,23 @@ impl State {
         if let Some(model) = self.models.get_mut(&judged.model) {
             model.judge(&judged.run, judged.verdict, judged.at);
         }
+        let (RunVerdict::Promoted, Some(version)) = (judged.verdict, &judged.version) else { return };
+        let cause = if judged.first { RoutingCause::FirstVersion } else { RoutingCause::Rollout };
+        self.because(&judged.endpoint, cause, format!("{} {} was promoted", judged.model, version.number));
     }
 
     fn apply_rollback(&mut self, rolled_back: &RolledBack) {
         if let Some(model) = self.models.get_mut(&rolled_back.model) {
             model.roll_back(rolled_back.to.number);
+        }
+        let (model, from, to) = (&rolled_back.model, rolled_back.from.number, rolled_back.to.number);
+        let reason = format!("{model} went back from {from} to {to}: {}", rolled_back.reason);
+        self.because(&rolled_back.endpoint, RoutingCause::Rollback, reason);
+    }
+
+    fn because(&mut self, endpoint: &str, cause: RoutingCause, reason: String) {
+        if let Some(endpoint) = self.endpoints.get_mut(endpoint) {
+            endpoint.because(cause, reason);
         }
     }
 

@@ -200,7 +200,9 @@ impl Orchestrator {
             serde_json::to_value(&project).map_err(|error| OrchestratorError::Internal(error.to_string()))?;
         let applied = Applied { at, hash: plan.to, goal: compiled.goal, declarations };
         let _turn = self.inner.turn.lock().await;
-        self.append(&[ControlRecord::Applied(applied)], at).await?;
+        self.inner.pipeline.settled().await?;
+        let records = self.inner.state.lock().with_consequences(ControlRecord::Applied(applied), at)?;
+        self.append(&records, at).await?;
         Ok(plan)
     }
 
@@ -217,8 +219,13 @@ impl Orchestrator {
     ) -> Result<RolledBack, OrchestratorError> {
         let _turn = self.inner.turn.lock().await;
         self.inner.pipeline.settled().await?;
-        let rolled_back = self.inner.state.lock().roll_back(model, to, reason, at)?;
-        self.append(&[ControlRecord::RolledBack(rolled_back.clone())], at).await?;
+        let (rolled_back, records) = {
+            let state = self.inner.state.lock();
+            let rolled_back = state.roll_back(model, to, reason, at)?;
+            let records = state.with_consequences(ControlRecord::RolledBack(rolled_back.clone()), at)?;
+            (rolled_back, records)
+        };
+        self.append(&records, at).await?;
         Ok(rolled_back)
     }
 
