@@ -29,17 +29,24 @@
 
 mod assignment;
 mod counter;
+mod guardrails;
 mod join;
 mod metric;
+mod pairs;
 mod performance;
+mod sample_ratio;
 mod spec;
 mod vector;
+mod waiting;
 
 pub use assignment::{by_id, rendezvous};
 pub use counter::LabelCounter;
+pub use guardrails::{ErrorRate, ErrorRateEvidence};
 pub use join::{
     Exposure, Feedback, Joined, LabelJoin, LabelStatus, LabelledPrediction, Prediction, Score, Scorer,
 };
+pub use pairs::{LEAST_PAIRS, PairedEvidence, Pairs};
 pub use performance::{Figure, Performance};
+pub use sample_ratio::SampleRatio;
 pub use spec::*;
 pub use vector::{Arm, Contribution, Role, Unit, Vector, VectorError, with_floor};
