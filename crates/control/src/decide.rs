@@ -5,8 +5,8 @@ use std::sync::Arc;
 use perennial_evaluate::Metric;
 use perennial_expr::Expr;
 use perennial_policy::{
-    Action, Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, RowsIf, SignalKind, SignalValues,
-    decision_key, labels_schema,
+    Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, RowsIf, SignalKind, SignalValues,
+    Training, decision_key, labels_schema,
 };
 use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
@@ -250,17 +250,17 @@ impl Sight<'_> {
         Some(visits.saturating_sub(fine_tune.replay_rows))
     }
 
-    fn run(&self, id: Arc<str>, action: Action) -> Option<RunRequest> {
+    fn run(&self, id: Arc<str>, action: Training) -> Option<RunRequest> {
         let (to, _) = self.endpoint.labels().nth_newest_label(1)?;
         let holdout_rows = holdout_rows(self.spec);
         let fine_tune = &self.spec.actions.fine_tune;
         let (data, epochs) = match action {
-            Action::FineTune | Action::Adapt => {
+            Training::FineTune => {
                 let (after, replay_rows) = (self.current.data_end, fine_tune.replay_rows);
                 let at_most = self.affordable_rows();
                 (DataRange { after, to, since: None, replay_rows, holdout_rows, at_most }, fine_tune.epochs)
             }
-            Action::Retrain => {
+            Training::Retrain => {
                 let since = self.spec.actions.retrain.data.map(|span| self.at - span);
                 let after = Position::START;
                 let data = DataRange { after, to, since, replay_rows: 0, holdout_rows, at_most: None };

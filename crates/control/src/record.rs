@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_policy::{Action, GateSpec};
+use perennial_policy::{GateSpec, Training};
 use perennial_types::{ContentHash, Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -139,11 +139,11 @@ impl RunAction {
     }
 }
 
-impl From<Action> for RunAction {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::FineTune | Action::Adapt => Self::FineTune,
-            Action::Retrain => Self::Retrain,
+impl From<Training> for RunAction {
+    fn from(training: Training) -> Self {
+        match training {
+            Training::FineTune => Self::FineTune,
+            Training::Retrain => Self::Retrain,
         }
     }
 }

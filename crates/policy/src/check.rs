@@ -1,12 +1,16 @@
 //! Every fault of a declared policy.
 
+mod rollout;
+
 use std::sync::Arc;
 
 use perennial_types::{Schema, TimeSpan, did_you_mean};
 
+use crate::policy::no_adapt;
 use crate::signals::METRICS;
 use crate::{
-    Condition, GateSpec, PolicySpec, Quota, Schedule, SignalKind, SignalSpec, TriggerSpec, signal_schema,
+    Action, Condition, GateSpec, PolicySpec, Quota, Schedule, SignalKind, SignalSpec, TriggerSpec,
+    signal_schema,
 };
 
 /// Every fault of a declaration, each with the path of its field as in the declared text: `models`,
@@ -30,13 +34,15 @@ pub fn check(spec: &PolicySpec) -> Vec<(String, String)> {
     faults.twice(&names, |place, _| format!("triggers[{place}].name"), "trigger");
     let schema = signal_schema(&spec.signals);
     for (place, trigger) in spec.triggers.iter().enumerate() {
-        faults.trigger(&format!("triggers[{place}]"), trigger, &schema);
+        faults.trigger(&format!("triggers[{place}]"), trigger, &schema, spec.actions.adapt.is_some());
     }
     faults.guards(spec);
     faults.actions(spec);
     for (place, gate) in spec.gates.iter().enumerate() {
         faults.gate(&format!("gates[{place}]"), gate);
     }
+    faults.rollout(&spec.rollout);
+    faults.rollback(spec);
     faults.0
 }
 
@@ -58,6 +64,18 @@ impl Faults {
     fn longer_than_zero(&mut self, path: String, span: TimeSpan) {
         if span <= TimeSpan::ZERO {
             self.add(path, format!("{span} is not longer than no time"));
+        }
+    }
+
+    fn between_0_and_1(&mut self, path: String, number: f64) {
+        if !(number > 0.0 && number < 1.0) {
+            self.add(path, format!("{number} is not between 0 and 1"));
+        }
+    }
+
+    fn condition(&mut self, path: String, sql: &str, schema: &Schema) {
+        if let Err(fault) = Condition::compile(sql, schema) {
+            self.add(path, fault);
         }
     }
 
@@ -84,17 +102,43 @@ impl Faults {
                     self.add(format!("signals.{name}.min_rows"), "a metric needs at least 1 row");
                 }
             }
-            SignalKind::Drift { .. } | SignalKind::Detector { .. } => {}
+            SignalKind::Drift { columns, window, every, rule, min_rows } => {
+                if columns.is_empty() {
+                    self.add(
+                        format!("signals.{name}.drift"),
+                        "no input is watched; name at least one, as request.*",
+                    );
+                }
+                self.longer_than_zero(format!("signals.{name}.window"), *window);
+                self.longer_than_zero(format!("signals.{name}.every"), *every);
+                self.between_0_and_1(format!("signals.{name}.alpha"), rule.alpha);
+                if *min_rows < 2 {
+                    let fault = format!("{min_rows} rows on a side prove nothing; ask for at least 2");
+                    self.add(format!("signals.{name}.min_rows"), fault);
+                }
+            }
+            SignalKind::Detector { of: _, range: (least, largest), one_false_alarm_in, stable_after } => {
+                if !(least.is_finite() && largest.is_finite() && least < largest) {
+                    let fault =
+                        format!("[{least}, {largest}] is no range; give the least and the largest loss");
+                    self.add(format!("signals.{name}.range"), fault);
+                }
+                for (field, rows) in
+                    [("one_false_alarm_in", one_false_alarm_in), ("stable_after", stable_after)]
+                {
+                    if *rows == 0 {
+                        self.add(format!("signals.{name}.{field}"), "0 rows are none; give at least 1");
+                    }
+                }
+            }
             SignalKind::Staleness | SignalKind::Labels => {}
         }
     }
 
-    fn trigger(&mut self, path: &str, trigger: &TriggerSpec, schema: &Schema) {
+    fn trigger(&mut self, path: &str, trigger: &TriggerSpec, schema: &Schema, adapts: bool) {
         match &trigger.when {
             Some(sql) => {
-                if let Err(fault) = Condition::compile(sql, schema) {
-                    self.add(format!("{path}.when"), fault);
-                }
+                self.condition(format!("{path}.when"), sql, schema);
             }
             None if trigger.schedule.is_none() => {
                 let fault =
@@ -102,6 +146,9 @@ impl Faults {
                 self.add(path, fault);
             }
             None => {}
+        }
+        if trigger.action == Action::Adapt && !adapts {
+            self.add(format!("{path}.action"), no_adapt());
         }
         if let Some(hold) = trigger.hold {
             self.longer_than_zero(format!("{path}.for"), hold);
@@ -148,6 +195,15 @@ impl Faults {
         if let Some(data) = spec.actions.retrain.data {
             self.longer_than_zero("actions.retrain.data".to_owned(), data);
         }
+        let Some(adapt) = &spec.actions.adapt else { return };
+        if adapt.repeat == Action::Adapt {
+            self.add("actions.adapt.repeat", "an adaptation repeats fine_tune or retrain, not itself");
+        }
+        self.longer_than_zero("actions.adapt.every".to_owned(), adapt.every);
+        self.condition("actions.adapt.until".to_owned(), &adapt.until, &signal_schema(&spec.signals));
+        if adapt.at_most == 0 {
+            self.add("actions.adapt.at_most", "an adaptation of 0 runs adapts nothing; allow at least 1");
+        }
     }
 
     fn gate(&mut self, path: &str, gate: &GateSpec) {
@@ -162,9 +218,7 @@ impl Faults {
                 if !(margin.is_finite() && *margin >= 0.0) {
                     self.add(format!("{path}.margin"), format!("{margin} is not a number from 0 up"));
                 }
-                if !(*confidence > 0.0 && *confidence < 1.0) {
-                    self.add(format!("{path}.confidence"), format!("{confidence} is not between 0 and 1"));
-                }
+                self.between_0_and_1(format!("{path}.confidence"), *confidence);
                 if *holdout_rows < 2 {
                     let fault = format!("{holdout_rows} held-out rows prove nothing; hold out at least 2");
                     self.add(format!("{path}.holdout"), fault);

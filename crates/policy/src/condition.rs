@@ -87,6 +87,10 @@ impl Condition {
 
 fn unknown_member(name: &str, schema: &Schema) -> String {
     let known = || schema.columns().iter().filter_map(|column| column.name.split_once('.'));
+    if known().next().is_none() {
+        let members = schema.columns().iter().map(|column| &*column.name);
+        return format!("unknown name {name:?}{}", did_you_mean(name, members));
+    }
     match name.split_once('.') {
         Some((signal, member)) if known().any(|(known, _)| known == signal) => {
             let members = known().filter(|(known, _)| *known == signal).map(|(_, member)| member);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use perennial_types::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::adapt::{Adaptation, Course};
 use crate::guards::hold;
 use crate::policy::Trigger;
-use crate::{Action, Guard, Hold, OnUnknown, PastRun, Policy, RowsIf, SignalValues, Truth};
+use crate::{Guard, Hold, OnUnknown, PastRun, Policy, RowsIf, SignalValues, Training, Truth};
 
 /// What is known of one model at one instant.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Evaluation {
 pub struct PolicyState {
     /// By the name of the trigger.
     pub triggers: BTreeMap<Arc<str>, TriggerState>,
+    /// The adaptation that is under way.
+    pub adaptation: Option<Adaptation>,
 }
 
 /// What is remembered of a trigger.
@@ -75,10 +78,10 @@ pub enum Outcome {
     Start {
         /// By this trigger.
         trigger: Arc<str>,
-        /// Of this kind.
-        action: Action,
-        /// The due instant or, without a schedule, the start of the episode; for
-        /// [`decision_key`](crate::decision_key).
+        /// That does this.
+        action: Training,
+        /// The due instant or, without a schedule, the start of the episode; for a later run of an adaptation
+        /// the instant of the evaluation. It is for [`decision_key`](crate::decision_key).
         instant: Timestamp,
     },
     /// Something fires and everything that fires is held back; this is the first of them.
@@ -113,39 +116,89 @@ pub struct Verdict {
 impl Policy {
     /// Look at one model at one instant. The triggers that fire are asked in the declared order: the first that
     /// no guard holds back starts. So a trigger whose action is impossible or too dear does not stand in the
-    /// way of a later one that asks for another action.
+    /// way of a later one that asks for another action. While an adaptation is under way it alone starts runs.
     pub fn evaluate(&self, input: &Evaluation, state: &PolicyState) -> Verdict {
-        let mut evaluations = Vec::with_capacity(self.triggers.len());
-        let mut next_state = PolicyState::default();
-        let mut notable = false;
-        let mut outcome = Outcome::Quiet;
+        let Some(open) = &state.adaptation else { return self.ask(input, state) };
+        match open.course(self.adapt.as_ref(), input) {
+            Course::Over(why) => {
+                let mut verdict = self.ask(input, state);
+                verdict.notable = true;
+                verdict.reason = format!("{} is over: {why}; {}", open.name(), verdict.reason);
+                verdict
+            }
+            course => self.adapt_further(input, state, open, &course),
+        }
+    }
+
+    /// Triggers start runs.
+    fn ask(&self, input: &Evaluation, state: &PolicyState) -> Verdict {
+        let mut look = Look::default();
         for trigger in &self.triggers {
             let before = state.triggers.get(&trigger.name);
             let mut seen = self.look(trigger, input, before);
             let mut starts = false;
-            if seen.fires && !matches!(outcome, Outcome::Start { .. }) {
-                seen.held_by = hold(&self.spec.guards, trigger.action, input);
+            if seen.fires && !matches!(look.outcome, Outcome::Start { .. }) {
+                seen.held_by = hold(&self.spec.guards, trigger.training, input);
                 starts = seen.held_by.is_none();
-                if starts || outcome == Outcome::Quiet {
-                    outcome = outcome_of(trigger, &seen, input.at);
+                if starts || look.outcome == Outcome::Quiet {
+                    look.outcome = outcome_of(trigger, &seen, input.at);
                 }
             }
-            let after = TriggerState {
-                truth: seen.truth,
-                true_since: seen.true_since.filter(|_| !starts),
-                held_by: seen.held_by.as_ref().map(|hold| hold.guard),
-            };
-            notable |= starts
-                || match trigger.schedule {
-                    Some(_) => seen.due.is_some(),
-                    None => before
-                        .is_none_or(|before| (before.truth, before.held_by) != (after.truth, after.held_by)),
-                };
-            next_state.triggers.insert(Arc::clone(&trigger.name), after);
-            evaluations.push(seen);
+            if starts && trigger.adapts {
+                let (name, at) = (Arc::clone(&trigger.name), input.at);
+                let first = Adaptation { trigger: name, began: at, runs: 1, last_start: at, held_by: None };
+                look.next_state.adaptation = Some(first);
+            }
+            look.add(trigger, before, seen, starts);
         }
-        let reason = sentence(&outcome, &evaluations);
-        Verdict { evaluations, outcome, notable, next_state, reason }
+        let reason = sentence(&look.outcome, &look.evaluations);
+        look.verdict(reason)
+    }
+
+    /// The adaptation that is under way starts runs, and triggers wait.
+    fn adapt_further(
+        &self,
+        input: &Evaluation,
+        state: &PolicyState,
+        open: &Adaptation,
+        course: &Course,
+    ) -> Verdict {
+        let mut look = Look::default();
+        let waits = self.adapt.as_ref().map(|adapt| adapt.hold(open));
+        let starts = matches!(course, Course::Starts(_));
+        for trigger in &self.triggers {
+            let before = state.triggers.get(&trigger.name);
+            let mut seen = self.look(trigger, input, before);
+            if seen.fires {
+                seen.held_by = waits.clone();
+                if look.outcome == Outcome::Quiet {
+                    look.outcome = outcome_of(trigger, &seen, input.at);
+                }
+            }
+            look.add(trigger, before, seen, starts && trigger.name == open.trigger);
+        }
+        let mut next = open.clone();
+        let (trigger, at) = (Arc::clone(&open.trigger), input.at);
+        let reason = match (course, &self.adapt) {
+            (Course::Starts(why), Some(adapt)) => {
+                let action = adapt.training;
+                next = Adaptation { runs: open.runs + 1, last_start: at, held_by: None, ..next };
+                look.outcome = Outcome::Start { trigger, action, instant: at };
+                look.notable = true;
+                format!("{} goes on with {}, {why}", open.name(), action.name())
+            }
+            (Course::Kept(hold), _) => {
+                look.notable |= open.held_by != Some(hold.guard);
+                next.held_by = Some(hold.guard);
+                look.outcome = Outcome::Held { trigger, guard: hold.guard, reason: hold.reason.clone() };
+                format!("the next run of {} is held back: {}", open.name(), hold.reason)
+            }
+            (Course::Starts(_) | Course::Rests | Course::Over(_), _) => {
+                sentence(&look.outcome, &look.evaluations)
+            }
+        };
+        look.next_state.adaptation = Some(next);
+        look.verdict(reason)
     }
 
     /// One trigger, before its guards are asked.
@@ -210,6 +263,52 @@ impl Policy {
     }
 }
 
+/// What one look has found so far.
+struct Look {
+    evaluations: Vec<TriggerEvaluation>,
+    outcome: Outcome,
+    notable: bool,
+    next_state: PolicyState,
+}
+
+impl Default for Look {
+    fn default() -> Self {
+        let (evaluations, next_state) = (Vec::new(), PolicyState::default());
+        Self { evaluations, outcome: Outcome::Quiet, notable: false, next_state }
+    }
+}
+
+impl Look {
+    /// Take a trigger into account; one that starts a run begins a new episode.
+    fn add(
+        &mut self,
+        trigger: &Trigger,
+        before: Option<&TriggerState>,
+        seen: TriggerEvaluation,
+        starts: bool,
+    ) {
+        let after = TriggerState {
+            truth: seen.truth,
+            true_since: seen.true_since.filter(|_| !starts),
+            held_by: seen.held_by.as_ref().map(|hold| hold.guard),
+        };
+        self.notable |= starts
+            || match trigger.schedule {
+                Some(_) => seen.due.is_some(),
+                None => {
+                    before.is_none_or(|before| (before.truth, before.held_by) != (after.truth, after.held_by))
+                }
+            };
+        self.next_state.triggers.insert(Arc::clone(&trigger.name), after);
+        self.evaluations.push(seen);
+    }
+
+    fn verdict(self, reason: String) -> Verdict {
+        let Self { evaluations, outcome, notable, next_state } = self;
+        Verdict { evaluations, outcome, notable, next_state, reason }
+    }
+}
+
 /// What comes of a trigger that fires, after its guards were asked.
 fn outcome_of(trigger: &Trigger, seen: &TriggerEvaluation, at: Timestamp) -> Outcome {
     let name = Arc::clone(&trigger.name);
@@ -217,7 +316,7 @@ fn outcome_of(trigger: &Trigger, seen: &TriggerEvaluation, at: Timestamp) -> Out
         Some(hold) => Outcome::Held { trigger: name, guard: hold.guard, reason: hold.reason.clone() },
         None => {
             let instant = seen.due.or(seen.true_since).unwrap_or(at);
-            Outcome::Start { trigger: name, action: trigger.action, instant }
+            Outcome::Start { trigger: name, action: trigger.training, instant }
         }
     }
 }
@@ -249,8 +348,8 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::{
-        ActionsSpec, CooldownSpec, Finished, GateSpec, GuardSpec, PerformanceReading, PolicySpec, Quota,
-        RunOutcome, SignalKind, SignalSpec, StageSpec, TriggerSpec,
+        Action, ActionsSpec, CooldownSpec, Finished, GateSpec, GuardSpec, PerformanceReading, PolicySpec,
+        Quota, RunOutcome, SignalKind, SignalSpec, StageSpec, TriggerSpec,
     };
 
     const HOUR: TimeSpan = TimeSpan::from_hours(1);
@@ -330,7 +429,7 @@ pub(crate) mod tests {
         Policy::compile(&declared()).unwrap()
     }
 
-    fn start(trigger: &str, action: Action, instant: Timestamp) -> Outcome {
+    fn start(trigger: &str, action: Training, instant: Timestamp) -> Outcome {
         Outcome::Start { trigger: trigger.into(), action, instant }
     }
 
@@ -346,7 +445,7 @@ pub(crate) mod tests {
             outcomes.push(verdict.outcome);
         }
         assert!(outcomes[..11].iter().all(|outcome| *outcome == Outcome::Quiet), "{outcomes:?}");
-        assert_eq!(outcomes[11], start("degraded", Action::FineTune, hour(9)));
+        assert_eq!(outcomes[11], start("degraded", Training::FineTune, hour(9)));
     }
 
     #[test]
@@ -354,7 +453,7 @@ pub(crate) mod tests {
         let quiet = policy().evaluate(&input(2, Some(0.0), 72, 1), &PolicyState::default());
         assert_eq!(quiet.outcome, Outcome::Quiet);
         let due = policy().evaluate(&input(3, Some(0.0), 72, 1), &quiet.next_state);
-        assert_eq!(due.outcome, start("regular", Action::FineTune, hour(3)));
+        assert_eq!(due.outcome, start("regular", Training::FineTune, hour(3)));
         assert_eq!(
             due.reason,
             "trigger \"regular\" asks for fine_tune: volume.rows is 72; \
@@ -370,9 +469,9 @@ pub(crate) mod tests {
         let mut state =
             policy().evaluate(&input(-4, Some(0.0625), 72, 1), &PolicyState::default()).next_state;
         let both = input(3, Some(0.0625), 72, 61);
-        assert_eq!(policy().evaluate(&both, &state).outcome, start("degraded", Action::FineTune, hour(-4)));
+        assert_eq!(policy().evaluate(&both, &state).outcome, start("degraded", Training::FineTune, hour(-4)));
         state.triggers.clear();
-        assert_eq!(policy().evaluate(&both, &state).outcome, start("regular", Action::FineTune, hour(3)));
+        assert_eq!(policy().evaluate(&both, &state).outcome, start("regular", Training::FineTune, hour(3)));
     }
 
     #[test]
@@ -380,7 +479,7 @@ pub(crate) mod tests {
         let mut changed = input(3, Some(0.0), 72, 61);
         changed.can_fine_tune = Err("the input list has changed".into());
         let verdict = policy().evaluate(&changed, &PolicyState::default());
-        assert_eq!(verdict.outcome, start("too_old", Action::Retrain, hour(3)));
+        assert_eq!(verdict.outcome, start("too_old", Training::Retrain, hour(3)));
         assert_eq!(verdict.evaluations[1].held_by.as_ref().unwrap().guard, Guard::CannotFineTune);
     }
 
@@ -427,13 +526,13 @@ pub(crate) mod tests {
     #[test]
     fn a_start_ends_the_episode_so_that_the_next_one_has_another_key() {
         let first = policy().evaluate(&input(10, Some(0.0), 10, 61), &PolicyState::default());
-        assert_eq!(first.outcome, start("too_old", Action::Retrain, hour(10)));
+        assert_eq!(first.outcome, start("too_old", Training::Retrain, hour(10)));
         let mut busy = input(11, Some(0.0), 10, 61);
         busy.busy = Some("run r1 is training".into());
         let held = policy().evaluate(&busy, &first.next_state);
         assert!(matches!(held.outcome, Outcome::Held { guard: Guard::Busy, .. }));
         let second = policy().evaluate(&input(12, Some(0.0), 10, 61), &held.next_state);
-        assert_eq!(second.outcome, start("too_old", Action::Retrain, hour(11)));
+        assert_eq!(second.outcome, start("too_old", Training::Retrain, hour(11)));
     }
 
     #[test]
@@ -489,8 +588,8 @@ pub(crate) mod tests {
             let verdict = policy.evaluate(&input, &state);
             if let Outcome::Start { action, .. } = verdict.outcome {
                 let row_visits = match action {
-                    Action::FineTune | Action::Adapt => input.rows_if.fine_tune,
-                    Action::Retrain => input.rows_if.retrain,
+                    Training::FineTune => input.rows_if.fine_tune,
+                    Training::Retrain => input.rows_if.retrain,
                 };
                 let outcome = if *success { RunOutcome::Success } else { RunOutcome::Failure };
                 let finished =
@@ -517,7 +616,7 @@ pub(crate) mod tests {
                     let rest = if end.outcome == RunOutcome::Success { 5 } else { 3 };
                     prop_assert!(input.at >= end.at + TimeSpan::from_hours(rest));
                 }
-                starts.push((input.at, if action == Action::Retrain { 400 } else { input.rows_if.fine_tune }));
+                starts.push((input.at, if action == Training::Retrain { 400 } else { input.rows_if.fine_tune }));
             }
             for (from, _) in &starts {
                 let within = |hours| starts.iter().filter(move |(at, _)| at >= from && *at < *from + TimeSpan::from_hours(hours));

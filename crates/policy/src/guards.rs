@@ -3,7 +3,7 @@
 use perennial_types::{TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Action, Evaluation, GuardSpec, Quota};
+use crate::{Evaluation, GuardSpec, Quota, Training};
 
 /// A run of one model under one policy.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -45,10 +45,10 @@ pub struct RowsIf {
 }
 
 impl RowsIf {
-    fn of(self, action: Action) -> u64 {
-        match action {
-            Action::FineTune | Action::Adapt => self.fine_tune,
-            Action::Retrain => self.retrain,
+    fn of(self, training: Training) -> u64 {
+        match training {
+            Training::FineTune => self.fine_tune,
+            Training::Retrain => self.retrain,
         }
     }
 }
@@ -63,6 +63,8 @@ pub enum Guard {
     CannotFineTune,
     /// There is nothing to train on.
     NoRows,
+    /// An adaptation is under way.
+    Adapting,
     /// Rest after a run.
     Cooldown,
     /// Too many runs.
@@ -82,22 +84,27 @@ pub struct Hold {
     pub until: Option<Timestamp>,
 }
 
-/// The first guard that holds `action` back.
-pub(crate) fn hold(guards: &GuardSpec, action: Action, input: &Evaluation) -> Option<Hold> {
+/// The first guard that holds a run back.
+pub(crate) fn hold(guards: &GuardSpec, training: Training, input: &Evaluation) -> Option<Hold> {
+    impossible(training, input)
+        .or_else(|| cooldown(guards, input))
+        .or_else(|| guards.at_most.and_then(|quota| at_most(quota, input)))
+        .or_else(|| guards.budget_rows.and_then(|quota| budget(quota, input.rows_if.of(training), input)))
+}
+
+/// What no policy can wave through: something is in flight, or there is nothing to train from or on.
+pub(crate) fn impossible(training: Training, input: &Evaluation) -> Option<Hold> {
     let waiting = |guard, reason: &str| Some(Hold { guard, reason: reason.to_owned(), until: None });
     if let Some(reason) = &input.busy {
         return waiting(Guard::Busy, reason);
     }
-    if let (Action::FineTune, Err(reason)) = (action, &input.can_fine_tune) {
+    if let (Training::FineTune, Err(reason)) = (training, &input.can_fine_tune) {
         return waiting(Guard::CannotFineTune, reason);
     }
-    let needed = input.rows_if.of(action);
-    if needed == 0 {
+    if input.rows_if.of(training) == 0 {
         return waiting(Guard::NoRows, "there are no labelled rows to train on");
     }
-    cooldown(guards, input)
-        .or_else(|| guards.at_most.and_then(|quota| at_most(quota, input)))
-        .or_else(|| guards.budget_rows.and_then(|quota| budget(quota, needed, input)))
+    None
 }
 
 fn cooldown(guards: &GuardSpec, input: &Evaluation) -> Option<Hold> {
@@ -210,14 +217,14 @@ mod tests {
     #[test]
     fn cooldown_depends_on_the_outcome_and_says_until_when() {
         let history = [run(40, 51, RunOutcome::Success, 96)];
-        let held = hold(&declared(), Action::FineTune, &input(hour(60), &history)).unwrap();
+        let held = hold(&declared(), Training::FineTune, &input(hour(60), &history)).unwrap();
         assert_eq!(
             held.reason,
             "cooldown of 2d after the success of the run that ended at 2011-03-03T03:00:00Z, until 2011-03-05T03:00:00Z"
         );
-        assert_eq!(hold(&declared(), Action::FineTune, &input(hour(99), &history)), None);
+        assert_eq!(hold(&declared(), Training::FineTune, &input(hour(99), &history)), None);
         let history = [run(40, 51, RunOutcome::Failure, 96)];
-        assert_eq!(hold(&declared(), Action::FineTune, &input(hour(75), &history)), None);
+        assert_eq!(hold(&declared(), Training::FineTune, &input(hour(75), &history)), None);
     }
 
     #[test]
@@ -225,14 +232,14 @@ mod tests {
         let history = [run(0, 10, RunOutcome::Success, 96), run(11, 12, RunOutcome::Failure, 96)];
         let mut guards = declared();
         guards.cooldown.failure = TimeSpan::from_hours(1);
-        let held = hold(&guards, Action::FineTune, &input(hour(20), &history)).unwrap();
+        let held = hold(&guards, Training::FineTune, &input(hour(20), &history)).unwrap();
         assert_eq!(held.until, Some(hour(58)));
     }
 
     #[test]
     fn a_quota_passes_when_the_oldest_run_leaves() {
         let history = [run(1, 2, RunOutcome::Failure, 96), run(50, 51, RunOutcome::Failure, 96)];
-        let held = hold(&declared(), Action::FineTune, &input(hour(100), &history)).unwrap();
+        let held = hold(&declared(), Training::FineTune, &input(hour(100), &history)).unwrap();
         assert_eq!((held.guard, held.until), (Guard::AtMost, Some(hour(1 + 7 * 24))));
         assert_eq!(held.reason, "2 of at most 2 runs in 7d, until 2011-03-08T01:00:00Z");
     }
@@ -240,14 +247,14 @@ mod tests {
     #[test]
     fn a_budget_says_what_is_spent_and_what_is_needed() {
         let history = [run(1, 2, RunOutcome::Failure, 500)];
-        let held = hold(&declared(), Action::Retrain, &input(hour(100), &history)).unwrap();
+        let held = hold(&declared(), Training::Retrain, &input(hour(100), &history)).unwrap();
         assert_eq!(
             held.reason,
             "500 of the budget of 3000 rows in 7d are spent and the run would take 2880, until 2011-03-08T01:00:00Z"
         );
         let mut dear = input(hour(100), &[]);
         dear.rows_if.retrain = 3_001;
-        let held = hold(&declared(), Action::Retrain, &dear).unwrap();
+        let held = hold(&declared(), Training::Retrain, &dear).unwrap();
         assert_eq!(held.until, None);
         assert_eq!(held.reason, "the run would take 3001 rows, more than the whole budget of 3000 in 7d");
     }
@@ -256,17 +263,17 @@ mod tests {
     fn a_run_in_flight_and_a_changed_input_list_hold_with_their_reasons() {
         let mut busy = input(hour(100), &[]);
         busy.busy = Some("version 3 is in rollout since 2011-03-04T00:00:00Z".into());
-        let held = hold(&declared(), Action::Retrain, &busy).unwrap();
+        let held = hold(&declared(), Training::Retrain, &busy).unwrap();
         assert_eq!(
             (held.guard, held.reason.as_str()),
             (Guard::Busy, "version 3 is in rollout since 2011-03-04T00:00:00Z")
         );
         let mut changed = input(hour(100), &[]);
         changed.can_fine_tune = Err("the input list has changed".into());
-        assert_eq!(hold(&declared(), Action::FineTune, &changed).unwrap().guard, Guard::CannotFineTune);
-        assert_eq!(hold(&declared(), Action::Retrain, &changed), None);
+        assert_eq!(hold(&declared(), Training::FineTune, &changed).unwrap().guard, Guard::CannotFineTune);
+        assert_eq!(hold(&declared(), Training::Retrain, &changed), None);
         changed.rows_if = RowsIf::default();
-        assert_eq!(hold(&declared(), Action::Retrain, &changed).unwrap().guard, Guard::NoRows);
+        assert_eq!(hold(&declared(), Training::Retrain, &changed).unwrap().guard, Guard::NoRows);
     }
 
     proptest! {
@@ -283,7 +290,7 @@ mod tests {
                     run(requested.min(at), requested.min(at) + took, outcome, rows)
                 })
                 .collect();
-            let action = if retrain { Action::Retrain } else { Action::FineTune };
+            let action = if retrain { Training::Retrain } else { Training::FineTune };
             let guard_at = |at| hold(&declared(), action, &input(at, &history)).map(|hold| hold.guard);
             if let Some(Hold { guard, until: Some(until), .. }) = hold(&declared(), action, &input(hour(at), &history)) {
                 prop_assert!(until > hour(at));

@@ -7,7 +7,7 @@
 //! ```
 //! use perennial_policy::{
 //!     Action, Evaluation, GuardSpec, OnUnknown, Outcome, Policy, PolicySpec, PolicyState, RowsIf, SignalKind,
-//!     SignalSpec, SignalValues, StageSpec, TriggerSpec,
+//!     SignalSpec, SignalValues, StageSpec, Training, TriggerSpec,
 //! };
 //! use perennial_types::{TimeSpan, Timestamp};
 //!
@@ -48,10 +48,11 @@
 //! );
 //! assert_eq!(
 //!     verdict.outcome,
-//!     Outcome::Start { trigger: "regular".into(), action: Action::FineTune, instant: at }
+//!     Outcome::Start { trigger: "regular".into(), action: Training::FineTune, instant: at }
 //! );
 //! ```
 
+mod adapt;
 mod check;
 mod condition;
 mod evaluate;
@@ -62,6 +63,7 @@ mod schedule;
 mod signals;
 mod spec;
 
+pub use adapt::Adaptation;
 pub use check::check;
 pub use condition::{Condition, Truth};
 pub use evaluate::{Evaluation, Outcome, PolicyState, TriggerEvaluation, TriggerState, Verdict};
@@ -69,5 +71,8 @@ pub use guards::{Finished, Guard, Hold, PastRun, RowsIf, RunOutcome};
 pub use key::decision_key;
 pub use policy::{Policy, PolicyError};
 pub use schedule::{Schedule, ScheduleError};
-pub use signals::{PerformanceReading, SignalValues, labels_schema, signal_schema};
+pub use signals::{
+    DetectorMembers, DriftMembers, PerformanceReading, SignalValues, experiment_schema, labels_schema,
+    paired_schema, rollout_schema, signal_schema,
+};
 pub use spec::*;

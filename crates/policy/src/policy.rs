@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use perennial_types::{Kind, TimeSpan};
+use perennial_types::{Kind, Schema, TimeSpan};
 
-use crate::{Action, Condition, PolicySpec, Schedule, check, signal_schema};
+use crate::adapt::Adapt;
+use crate::{Action, Condition, PolicySpec, Schedule, Training, TriggerSpec, check, signal_schema};
 
 /// A compiled policy.
 #[derive(Clone, Debug)]
 pub struct Policy {
     pub(crate) spec: PolicySpec,
     pub(crate) triggers: Vec<Trigger>,
+    pub(crate) adapt: Option<Adapt>,
 }
 
 /// A compiled trigger.
@@ -20,7 +22,10 @@ pub(crate) struct Trigger {
     pub(crate) condition: Option<Condition>,
     pub(crate) hold: TimeSpan,
     pub(crate) schedule: Option<Schedule>,
-    pub(crate) action: Action,
+    /// What a run that it starts does.
+    pub(crate) training: Training,
+    /// Whether that run is the first of an adaptation.
+    pub(crate) adapts: bool,
 }
 
 /// A declaration that is no policy.
@@ -61,25 +66,60 @@ impl Policy {
             return Err(invalid(faults));
         }
         let schema = signal_schema(&spec.signals);
+        let adapt = spec.actions.adapt.as_ref().map(|adapt| Adapt::compile(adapt, &schema)).transpose();
+        let adapt = adapt.map_err(|fault| invalid(vec![("actions.adapt".to_owned(), fault)]))?;
         let mut triggers = Vec::with_capacity(spec.triggers.len());
         for (place, trigger) in spec.triggers.iter().enumerate() {
-            let at = |field: &str, fault| invalid(vec![(format!("triggers[{place}].{field}"), fault)]);
-            let condition = trigger.when.as_ref().map(|sql| Condition::compile(sql, &schema));
-            let schedule = trigger.schedule.as_ref().map(|text| Schedule::parse(text));
-            triggers.push(Trigger {
-                name: Arc::clone(&trigger.name),
-                condition: condition.transpose().map_err(|fault| at("when", fault))?,
-                hold: trigger.hold.unwrap_or(TimeSpan::ZERO),
-                schedule: schedule.transpose().map_err(|fault| at("schedule", fault.to_string()))?,
-                action: trigger.action,
-            });
+            let compiled = Trigger::compile(trigger, &schema, adapt.as_ref());
+            let at = |(field, fault)| invalid(vec![(format!("triggers[{place}].{field}"), fault)]);
+            triggers.push(compiled.map_err(at)?);
         }
-        Ok(Self { spec: spec.clone(), triggers })
+        Ok(Self { spec: spec.clone(), triggers, adapt })
     }
 
     /// As it was declared.
     pub fn spec(&self) -> &PolicySpec {
         &self.spec
+    }
+}
+
+impl Trigger {
+    /// The field that is at fault, and the fault.
+    fn compile(
+        spec: &TriggerSpec,
+        schema: &Schema,
+        adapt: Option<&Adapt>,
+    ) -> Result<Self, (&'static str, String)> {
+        let condition = spec.when.as_ref().map(|sql| Condition::compile(sql, schema)).transpose();
+        let schedule = spec.schedule.as_ref().map(|text| Schedule::parse(text)).transpose();
+        let training = match spec.action {
+            Action::FineTune => Training::FineTune,
+            Action::Retrain => Training::Retrain,
+            Action::Adapt => adapt.map(|adapt| adapt.training).ok_or_else(|| ("action", no_adapt()))?,
+        };
+        Ok(Self {
+            name: Arc::clone(&spec.name),
+            condition: condition.map_err(|fault| ("when", fault))?,
+            hold: spec.hold.unwrap_or(TimeSpan::ZERO),
+            schedule: schedule.map_err(|fault| ("schedule", fault.to_string()))?,
+            training,
+            adapts: spec.action == Action::Adapt,
+        })
+    }
+}
+
+/// What is wrong with a trigger that asks for an adaptation which is not declared.
+pub(crate) fn no_adapt() -> String {
+    "there is no `adapt` under `actions`; declare what is repeated, how often and until when".to_owned()
+}
+
+impl Training {
+    /// The name in replies.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::FineTune => "fine_tune",
+            Self::Retrain => "retrain",
+        }
     }
 }
 

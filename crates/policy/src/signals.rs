@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_types::{Column, DataType, Schema, TimeSpan, Value};
+use perennial_types::{Column, DataType, Schema, TimeSpan, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 use crate::{SignalKind, SignalSpec};
@@ -38,6 +38,15 @@ const DETECTOR: &[Member] = &[
 const STALENESS: &[Member] = &[("age", DataType::Duration, true)];
 const LABELS: &[Member] = &[("rows", DataType::Int64, false), ("rate", DataType::Double, false)];
 
+const ROLLOUT: &[Member] =
+    &[("probability_better", DataType::Double, true), ("rows", DataType::Int64, false)];
+const EXPERIMENT: &[Member] = &[
+    ("probability_best", DataType::Double, true),
+    ("p_value", DataType::Double, true),
+    ("rows", DataType::Int64, false),
+];
+const PAIRED: &[Member] = &[("relative_change", DataType::Double, true), ("rows", DataType::Int64, false)];
+
 impl SignalKind {
     pub(crate) fn members(&self) -> &'static [Member] {
         match self {
@@ -55,6 +64,8 @@ impl SignalKind {
 /// | kind | members |
 /// |---|---|
 /// | performance | `value`, `baseline`, `relative_change` (double); `rows` (int64): labels in the window, those whose label window is still open included; `confirmed` (int64): the matured ones, over which `value` is taken |
+/// | drift | `share`, `weighted_share`, `max_effect` (double), `worst` (string), `alarmed` (boolean) of the last measurement |
+/// | detector | `open` (boolean), `since` (timestamp), `mean` (double) of the losses, `alarms` (int64) |
 /// | staleness | `age` (duration) since the data end of the current version |
 /// | labels | `rows` (int64) since that data end; `rate` (double): per day since then |
 ///
@@ -74,6 +85,34 @@ pub fn signal_schema(signals: &[SignalSpec]) -> Schema {
 /// `labels.rate`, per day since the first request.
 pub fn labels_schema() -> Schema {
     signal_schema(&[SignalSpec { name: "labels".into(), kind: SignalKind::Labels }])
+}
+
+/// The columns of the `until` of a rollout's bandit stage: `probability_better`, that the candidate is better
+/// than the current version, and `rows`, over how many compared rows.
+pub fn rollout_schema() -> Schema {
+    bare(ROLLOUT)
+}
+
+/// The columns of an experiment's `until`: `probability_best`, the largest over the arms, `p_value`, of the best
+/// arm against each other one and valid at every look, and `rows`, matured rewards of all arms.
+pub fn experiment_schema() -> Schema {
+    bare(EXPERIMENT)
+}
+
+/// The columns of the `when` of a rollback: `paired.relative_change`, by how much the current version's mean loss
+/// is above that of the version it replaced, and `paired.rows`.
+pub fn paired_schema() -> Schema {
+    let columns = PAIRED.iter().map(|member| column("paired", member)).collect();
+    Schema::new(columns).unwrap_or_default()
+}
+
+fn bare(members: &[Member]) -> Schema {
+    let columns = members.iter().map(|(name, data_type, nullable)| Column {
+        name: Arc::from(*name),
+        data_type: *data_type,
+        nullable: *nullable,
+    });
+    Schema::new(columns.collect()).unwrap_or_default()
 }
 
 fn column(signal: &str, (name, data_type, nullable): &Member) -> Column {
@@ -101,7 +140,82 @@ pub struct PerformanceReading {
     pub baseline: Result<f64, String>,
 }
 
+/// What was measured for a drift signal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DriftMembers {
+    /// Part of the columns that alarm.
+    pub share: f64,
+    /// The same with columns weighted by their importance.
+    pub weighted_share: f64,
+    /// The column with the largest effect; nothing if no column has one.
+    pub worst: Option<Arc<str>>,
+    /// Its effect.
+    pub max_effect: f64,
+    /// Whether any column alarms.
+    pub alarmed: bool,
+}
+
+/// What a detector says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DetectorMembers {
+    /// The start of the open episode; nothing if none is open.
+    pub since: Option<Timestamp>,
+    /// Mean loss since the last change.
+    pub mean: f64,
+}
+
 impl SignalValues {
+    /// Set the members of the drift signal `name`, or why nothing can be said.
+    pub fn drift(&mut self, name: &str, measured: Result<DriftMembers, String>) {
+        let of = |member: fn(&DriftMembers) -> Value| measured.as_ref().map(member).map_err(String::clone);
+        let worst = measured.as_ref().map_err(String::clone).and_then(|members| {
+            let worst = members.worst.as_ref().ok_or_else(|| "no column has an effect".to_owned());
+            worst.map(|worst| Value::String(Arc::clone(worst)))
+        });
+        self.set(name, "share", of(|members| Value::Double(members.share)));
+        self.set(name, "weighted_share", of(|members| Value::Double(members.weighted_share)));
+        self.set(name, "worst", worst);
+        self.set(name, "max_effect", of(|members| Value::Double(members.max_effect)));
+        self.set(name, "alarmed", of(|members| Value::Boolean(members.alarmed)));
+    }
+
+    /// Set the members of the detector signal `name`: how often it has alarmed, and what it says or why it says
+    /// nothing yet.
+    pub fn detector(&mut self, name: &str, alarms: u64, said: Result<DetectorMembers, String>) {
+        let since = said.as_ref().map_err(String::clone).and_then(|members| {
+            members.since.map(Value::Timestamp).ok_or_else(|| "no episode is open".to_owned())
+        });
+        let open = said.as_ref().map(|members| Value::Boolean(members.since.is_some()));
+        self.set(name, "open", open.map_err(String::clone));
+        self.set(name, "since", since);
+        self.set(name, "mean", said.map(|members| Value::Double(members.mean)));
+        self.set(name, "alarms", Ok(count(alarms)));
+    }
+
+    /// Set the members of [`rollout_schema`].
+    pub fn rollout(&mut self, probability_better: Result<f64, String>, rows: u64) {
+        self.set("", "probability_better", probability_better.map(Value::Double));
+        self.set("", "rows", Ok(count(rows)));
+    }
+
+    /// Set the members of [`experiment_schema`].
+    pub fn experiment(
+        &mut self,
+        probability_best: Result<f64, String>,
+        p_value: Result<f64, String>,
+        rows: u64,
+    ) {
+        self.set("", "probability_best", probability_best.map(Value::Double));
+        self.set("", "p_value", p_value.map(Value::Double));
+        self.set("", "rows", Ok(count(rows)));
+    }
+
+    /// Set the members of [`paired_schema`].
+    pub fn paired(&mut self, relative_change: Result<f64, String>, rows: u64) {
+        self.set("paired", "relative_change", relative_change.map(Value::Double));
+        self.set("paired", "rows", Ok(count(rows)));
+    }
+
     /// Set the members of the performance signal `name`. `relative_change` is `value / baseline − 1`, with
     /// the sign turned for metrics of which less is worse, so that more is always worse; it and `value` are
     /// unknown below `min_rows` matured labels.
@@ -177,7 +291,10 @@ impl SignalValues {
     }
 
     fn set(&mut self, signal: &str, member: &str, value: Result<Value, String>) {
-        let name: Arc<str> = format!("{signal}.{member}").into();
+        let name: Arc<str> = match signal {
+            "" => Arc::from(member),
+            _ => format!("{signal}.{member}").into(),
+        };
         // A number that is none is unknown too: a comparison with it would be false for no reason.
         let value = match value {
             Ok(Value::Double(number)) if !number.is_finite() => Err(format!("its value is {number}")),

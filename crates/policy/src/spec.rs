@@ -145,6 +145,16 @@ pub enum Action {
     Adapt,
 }
 
+/// What a run does: what a trigger asks for in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Training {
+    /// Start from the current version's state.
+    FineTune,
+    /// Start from nothing.
+    Retrain,
+}
+
 /// What a NULL condition means.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
