@@ -1,9 +1,9 @@
 //! Tests that say what samples prove.
 //!
 //! It decides when numbers differ: whether paired losses prove a candidate worse than the current version by more
-//! than a margin ([`paired`]), what a mean or a difference of means is at every look ([`sequential`]), and
-//! when the mean of a stream has changed ([`adwin`]). It never draws random numbers, reads a clock or touches
-//! the world: the same samples give the same bits.
+//! than a margin ([`paired`]), what a mean or a difference of means is at every look ([`sequential`]), how probable it
+//! is that an arm is the best ([`posterior`]), when the mean of a stream has changed ([`adwin`]). It never draws random numbers, reads a clock or touches the
+//! world: the same samples give the same bits.
 //!
 //! ```
 //! use perennial_stats::paired::{NotWorse, not_worse};
@@ -17,6 +17,8 @@ pub mod adwin;
 mod moments;
 pub mod paired;
 mod paired_moments;
+pub mod posterior;
+mod quadrature;
 pub mod sequential;
 
 pub use moments::Moments;

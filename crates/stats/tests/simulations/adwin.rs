@@ -2,7 +2,9 @@ use perennial_stats::adwin::{Adwin, delta_for};
 
 use crate::draws::Draws;
 
-fn alarms(seed: u64, rows: u64, one_in: u64, draw: fn(&mut Draws) -> f64) -> u64 {
+type Draw = fn(&mut Draws) -> f64;
+
+fn alarms(seed: u64, rows: u64, one_in: u64, draw: Draw) -> u64 {
     let mut draws = Draws::new(seed);
     let mut adwin = Adwin::new(delta_for(one_in));
     (0..rows).filter(|_| adwin.push(draw(&mut draws)).is_some()).count() as u64
@@ -10,7 +12,7 @@ fn alarms(seed: u64, rows: u64, one_in: u64, draw: fn(&mut Draws) -> f64) -> u64
 
 #[test]
 fn streams_that_never_change_raise_at_most_the_claimed_alarms() {
-    let streams: [(&str, fn(&mut Draws) -> f64); 4] = [
+    let streams: [(&str, Draw); 4] = [
         ("fair", |draws| draws.bernoulli(0.5)),
         ("rare", |draws| draws.bernoulli(0.03)),
         ("uniform", Draws::uniform),

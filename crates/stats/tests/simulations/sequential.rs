@@ -12,8 +12,7 @@ fn stopped_at(draws: &mut Draws, apart: f64) -> Option<u64> {
             a.push(draws.bell());
             b.push(draws.bell() + apart);
         }
-        let told = difference(&a, &b, Design::default()).unwrap();
-        if told.p_value < 0.05 {
+        if difference(&a, &b, Design::default()).is_some_and(|told| told.p_value < 0.05) {
             return Some(a.n);
         }
     }
