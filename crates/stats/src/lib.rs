@@ -2,7 +2,8 @@
 //!
 //! It decides when numbers differ: whether paired losses prove a candidate worse than the current version by more
 //! than a margin ([`paired`]), what a mean or a difference of means is at every look ([`sequential`]), how probable it
-//! is that an arm is the best ([`posterior`]), when the mean of a stream has changed ([`adwin`]). It never draws random numbers, reads a clock or touches the
+//! is that an arm is the best ([`posterior`]), when the mean of a stream has changed ([`adwin`]), and which
+//! columns have moved from a reference ([`drift`]). It never draws random numbers, reads a clock or touches the
 //! world: the same samples give the same bits.
 //!
 //! ```
@@ -14,6 +15,10 @@
 //! ```
 
 pub mod adwin;
+pub mod contingency;
+pub mod discovery;
+pub mod drift;
+pub mod ks;
 mod moments;
 pub mod paired;
 mod paired_moments;

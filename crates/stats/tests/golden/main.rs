@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "what fails here fails its test")]
 
 mod adwin;
+mod drift;
 mod lcg;
 mod posterior;
 mod sequential;
