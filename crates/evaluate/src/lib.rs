@@ -1,9 +1,9 @@
 //! Who answers, and what the answers are worth once their labels are known.
 //!
-//! It decides which version answers a unit, which label belongs to which prediction, and how well a model does
-//! over the cohorts whose label window has closed. It never reads a clock or draws random numbers: units are
-//! assigned by hashes of names and ids, and everything old is forgotten by the times of the records, so one
-//! log gives one state.
+//! It decides which version answers a unit, which label belongs to which prediction, how well a model does over
+//! the cohorts whose label window has closed, which arm of an experiment is the best and how sure that is, and
+//! what share each arm has next. It never reads a clock or draws random numbers: units are assigned by hashes of
+//! names and ids, and everything old is forgotten by the times of the records, so one log gives one state.
 //!
 //! ```
 //! use perennial_evaluate::{Exposure, Feedback, Joined, LabelJoin, Metric, Performance, Prediction};
@@ -27,6 +27,7 @@
 //! assert_eq!((figure.value, figure.rows), (3.0, 1));
 //! ```
 
+mod ab;
 mod assignment;
 mod counter;
 mod guardrails;
@@ -34,11 +35,14 @@ mod join;
 mod metric;
 mod pairs;
 mod performance;
+mod regime;
+mod rewards;
 mod sample_ratio;
 mod spec;
 mod vector;
 mod waiting;
 
+pub use ab::{ArmEvidence, Evidence};
 pub use assignment::{by_id, rendezvous};
 pub use counter::LabelCounter;
 pub use guardrails::{ErrorRate, ErrorRateEvidence};
@@ -47,6 +51,8 @@ pub use join::{
 };
 pub use pairs::{LEAST_PAIRS, PairedEvidence, Pairs};
 pub use performance::{Figure, Performance};
+pub use regime::RegimeChange;
+pub use rewards::{Earned, Earning, LEAST_REWARDS, Rewards};
 pub use sample_ratio::SampleRatio;
 pub use spec::*;
 pub use vector::{Arm, Contribution, Role, Unit, Vector, VectorError, with_floor};

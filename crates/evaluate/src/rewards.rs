@@ -1,0 +1,363 @@
+//! What the arms of an experiment earned, and the shares that follow from it.
+
+use std::sync::Arc;
+
+use perennial_stats::Moments;
+use perennial_stats::posterior::{Normal, probability_best, probability_best_beta};
+use perennial_types::{Position, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::regime::{Counted, Recent, RegimeChange, Shift};
+use crate::waiting::Waiting;
+use crate::{Algorithm, Prediction, Scorer, with_floor};
+
+/// Matured rewards of each arm in a regime before which nobody says which arm is best.
+pub const LEAST_REWARDS: u64 = 100;
+
+/// How rewards are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Earning {
+    /// The family of posteriors.
+    pub algorithm: Algorithm,
+    /// The least and the largest reward; what lies outside counts as the nearer end. The first is below the
+    /// second.
+    pub range: (f64, f64),
+    /// Whether a change of an arm's rewards begins a new regime.
+    pub reset_on_change: bool,
+}
+
+/// The rewards of the arms of one experiment.
+///
+/// A reward counts from the instant its prediction matures, in the order of maturity and position, so that
+/// answers whose labels come early do not lead. Posteriors restart at a detected change: see
+/// [`mature`](Self::mature). Memory is that of the open label windows and a bounded stretch of each arm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Rewards {
+    earning: Earning,
+    arms: Vec<ArmRewards>,
+    waiting: Waiting<(Arc<str>, f64)>,
+    /// Rewards that ever counted, of all arms.
+    counted: u64,
+    regime: u32,
+    /// What matured before does not belong to the regime.
+    regime_from: Option<Timestamp>,
+}
+
+/// The rewards of one arm in the present regime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct ArmRewards {
+    name: Arc<str>,
+    /// Of the rewards, scaled to 0…1.
+    moments: Moments,
+    /// The newest rewards and what watches them, where a change begins a regime.
+    recent: Option<Recent>,
+}
+
+/// What one arm has earned in the present regime.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Earned {
+    /// The arm.
+    pub name: Arc<str>,
+    /// Its matured rewards, in their own unit.
+    pub moments: Moments,
+}
+
+impl Prediction {
+    /// The version whose reward this is: the one that was drawn, if it answered. What the champion or the
+    /// default answered in its place says nothing about it.
+    pub fn earner(&self) -> Option<&Scorer> {
+        self.exposure.drawn.as_ref().filter(|_| !self.fallback)
+    }
+}
+
+impl Rewards {
+    /// Nothing earned yet by these arms, whose names are distinct.
+    pub fn new(earning: Earning, arms: &[Arc<str>]) -> Self {
+        let arm = |name: &Arc<str>| ArmRewards {
+            name: Arc::clone(name),
+            moments: Moments::default(),
+            recent: earning.reset_on_change.then(Recent::default),
+        };
+        Self {
+            earning,
+            arms: arms.iter().map(arm).collect(),
+            waiting: Waiting::default(),
+            counted: 0,
+            regime: 0,
+            regime_from: None,
+        }
+    }
+
+    /// Take the reward of the prediction at `position`, which matures at `matured_at` and was answered by `arm`
+    /// as drawn ([`Prediction::earner`]). Rewards of others than the arms, and those that are no number, are
+    /// passed over.
+    pub fn labelled(&mut self, arm: &str, reward: f64, matured_at: Timestamp, position: Position) {
+        let (low, high) = self.earning.range;
+        if let Some(arm) = self.arms.iter().find(|known| &*known.name == arm)
+            && !reward.is_nan()
+        {
+            let scaled = (reward.max(low).min(high) - low) / (high - low);
+            self.waiting.insert(matured_at, position, (Arc::clone(&arm.name), scaled));
+        }
+    }
+
+    /// Count the rewards that have matured at `now`.
+    ///
+    /// With `reset_on_change`, ADWIN watches each arm's rewards. Where it finds a change, a new regime begins: all
+    /// arms restart from the rewards that counted since the first one that the detector kept. What matured
+    /// before that no longer counts, even if its label comes later. The changes are returned in their order.
+    pub fn mature(&mut self, now: Timestamp) -> Vec<RegimeChange> {
+        let mut changes = Vec::new();
+        while let Some((matured_at, (name, scaled))) = self.waiting.next_matured(now) {
+            if self.regime_from.is_some_and(|from| matured_at < from) {
+                continue;
+            }
+            // An arm that was taken out since is passed over.
+            let Some(arm) = self.arms.iter_mut().find(|arm| arm.name == name) else { continue };
+            self.counted += 1;
+            arm.moments.push(scaled);
+            let reward = Counted { number: self.counted, matured_at, scaled };
+            if let Some(shift) = arm.recent.as_mut().and_then(|recent| recent.push(reward)) {
+                changes.push(self.restart(name, shift, matured_at));
+            }
+        }
+        changes
+    }
+
+    /// Take an arm out: its rewards count no more, and it has no share.
+    pub fn remove(&mut self, arm: &str) {
+        self.arms.retain(|known| &*known.name != arm);
+    }
+
+    /// The arms in their order, with what they earned in this regime.
+    pub fn earned(&self) -> Vec<Earned> {
+        let (low, high) = self.earning.range;
+        let unit = high - low;
+        let earned = |arm: &ArmRewards| {
+            let Moments { n, mean, m2 } = arm.moments;
+            let mean = if n == 0 { 0.0 } else { low + unit * mean };
+            Earned { name: Arc::clone(&arm.name), moments: Moments { n, mean, m2: m2 * unit * unit } }
+        };
+        self.arms.iter().map(earned).collect()
+    }
+
+    /// How many regimes there were before this one.
+    pub fn regime(&self) -> u32 {
+        self.regime
+    }
+
+    /// How many rewards wait for their maturity.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// The probability of each arm to have the highest expected reward, in the order of the arms; nothing before
+    /// each has [`LEAST_REWARDS`] in this regime.
+    ///
+    /// Beta: rewards scaled to 0…1 under the prior Beta(1, 1), each counted as that part of a success (Agrawal
+    /// and Goyal, COLT 2012). Gaussian: the mean has the prior N(middle of the range, (half the range)²), worth
+    /// less than one reward, and a variance of rewards estimated with one more reward at half the range from
+    /// the mean, so that an arm with equal rewards so far is not taken to be certain (Gelman et al., Bayesian
+    /// Data Analysis, 3rd ed., equations 2.12 and 3.8 with one degree of freedom).
+    pub fn probability_best(&self) -> Option<Vec<f64>> {
+        if self.arms.is_empty() || self.arms.iter().any(|arm| arm.moments.n < LEAST_REWARDS) {
+            return None;
+        }
+        let scaled = self.arms.iter().map(|arm| &arm.moments);
+        // Rewards within a range make posteriors, so neither call refuses them.
+        match self.earning.algorithm {
+            Algorithm::GaussianThompson => probability_best(&scaled.map(normal).collect::<Vec<_>>()).ok(),
+            Algorithm::BetaThompson => probability_best_beta(&scaled.map(beta).collect::<Vec<_>>()).ok(),
+        }
+    }
+
+    /// The shares of the arms in the next epoch, in the order of the arms: Thompson sampling as a vector, each
+    /// arm's probability to be the best one (Thompson 1933), raised to `floor` by [`with_floor`]. Equal while
+    /// that is not known.
+    pub fn shares(&self, floor: f64) -> Vec<f64> {
+        match self.probability_best() {
+            Some(best) => with_floor(&best, floor),
+            None => vec![1.0 / self.arms.len() as f64; self.arms.len()],
+        }
+    }
+
+    /// Begin a regime with the rewards that counted since the shift.
+    fn restart(&mut self, arm: Arc<str>, shift: Shift, found_at: Timestamp) -> RegimeChange {
+        self.regime += 1;
+        self.regime_from = Some(shift.from.matured_at);
+        for arm in &mut self.arms {
+            if let Some(recent) = &mut arm.recent {
+                recent.restart(shift.from.number);
+                arm.moments = recent.moments();
+            }
+        }
+        let (low, high) = self.earning.range;
+        let unscaled = |scaled: f64| low + (high - low) * scaled;
+        RegimeChange {
+            arm,
+            regime: self.regime,
+            from: shift.from.matured_at,
+            found_at,
+            mean_before: unscaled(shift.before),
+            mean_after: unscaled(shift.after),
+        }
+    }
+}
+
+fn normal(scaled: &Moments) -> Normal {
+    let rows = scaled.n as f64;
+    let (middle, half) = (0.5, 0.5);
+    let precision = rows * rows / (scaled.m2 + half * half);
+    let prior = 1.0 / (half * half);
+    let mean = (precision * scaled.mean + prior * middle) / (precision + prior);
+    Normal { mean, sd: (precision + prior).sqrt().recip() }
+}
+
+fn beta(scaled: &Moments) -> (f64, f64) {
+    let rows = scaled.n as f64;
+    let successes = (rows * scaled.mean).clamp(0.0, rows);
+    (1.0 + successes, 1.0 + rows - successes)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Exposure;
+
+    fn at(second: u64) -> Timestamp {
+        Timestamp::from_micros(1_000_000 * second as i64)
+    }
+
+    fn of(algorithm: Algorithm, reset_on_change: bool) -> Rewards {
+        Rewards::new(Earning { algorithm, range: (-10.0, 10.0), reset_on_change }, &["a".into(), "b".into()])
+    }
+
+    /// A hundred rewards for each arm, in turn, a second apart.
+    fn paid(mut rewards: Rewards, a: impl Fn(u64) -> f64, b: impl Fn(u64) -> f64) -> Rewards {
+        for i in 0..LEAST_REWARDS {
+            rewards.labelled("a", a(i), at(2 * i), Position(2 * i));
+            rewards.labelled("b", b(i), at(2 * i + 1), Position(2 * i + 1));
+        }
+        rewards
+    }
+
+    #[test]
+    fn shares_are_equal_until_each_arm_has_100_matured_rewards() {
+        let mut rewards =
+            paid(of(Algorithm::GaussianThompson, false), |i| (i % 3) as f64, |i| (i % 2) as f64);
+        rewards.mature(at(2 * LEAST_REWARDS - 2));
+        assert_eq!((rewards.probability_best(), rewards.waiting()), (None, 1));
+        assert_eq!(rewards.shares(0.01), vec![0.5, 0.5]);
+        rewards.mature(at(2 * LEAST_REWARDS));
+        let best = rewards.probability_best().unwrap();
+        assert!(best[0] > 0.9, "{best:?}");
+        assert_eq!(rewards.shares(0.01), with_floor(&best, 0.01));
+        assert_eq!(rewards.earned()[1].moments.n, LEAST_REWARDS);
+        assert!((rewards.earned()[1].moments.mean - 0.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn posteriors_follow_the_hand_calculation() {
+        let mut beta_rewards =
+            paid(of(Algorithm::BetaThompson, false), |_| 10.0, |i| if i < 25 { 10.0 } else { -10.0 });
+        beta_rewards.mature(at(1_000));
+        let (shapes, moments) = (|arm: usize| beta(&beta_rewards.arms[arm].moments), &beta_rewards.earned());
+        assert_eq!(shapes(0), (101.0, 1.0));
+        assert!((shapes(1).0 - 26.0).abs() < 1e-9 && (shapes(1).1 - 76.0).abs() < 1e-9);
+        assert!((moments[1].moments.variance().unwrap() - 75.757_575_757_575_8).abs() < 1e-9);
+        // 100 rewards at 1/2 ± 1/4: m2 is 6.25, the variance 6.5 / 100, the prior as good as nothing.
+        let Normal { mean, sd } = normal(&Moments { n: 100, mean: 0.6, m2: 6.25 });
+        let precision = 100.0 / 0.065;
+        assert!((mean - (precision * 0.6 + 4.0 * 0.5) / (precision + 4.0)).abs() < 1e-12);
+        assert!((sd - 1.0 / (precision + 4.0_f64).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn arms_that_have_always_paid_the_same_are_not_taken_to_be_certain() {
+        let mut rewards = paid(of(Algorithm::GaussianThompson, false), |_| 0.5, |_| 0.4);
+        rewards.mature(at(1_000));
+        let best = rewards.probability_best().unwrap();
+        // The means lie 0.005 apart on the scale of the range, and each is known to 0.005.
+        assert!((best[0] - 0.76).abs() < 0.01, "{best:?}");
+    }
+
+    #[test]
+    fn only_who_was_drawn_and_answered_earns() {
+        let scorer = Scorer { model: "a".into(), number: 3 };
+        let mut prediction = Prediction {
+            id: "r".into(),
+            at: at(0),
+            model: "a".into(),
+            version: "v".into(),
+            value: 1.0,
+            fallback: false,
+            position: Position(1),
+            exposure: Exposure { drawn: Some(scorer.clone()), ..Exposure::default() },
+        };
+        assert_eq!(prediction.earner(), Some(&scorer));
+        prediction.fallback = true;
+        assert_eq!(prediction.earner(), None);
+        let mut rewards = of(Algorithm::GaussianThompson, false);
+        rewards.labelled("c", 1.0, at(0), Position(1));
+        rewards.labelled("a", f64::NAN, at(0), Position(2));
+        assert_eq!(rewards.waiting(), 0);
+        rewards.labelled("a", 99.0, at(0), Position(3));
+        rewards.mature(at(0));
+        assert_eq!(rewards.earned()[0].moments.mean, 10.0);
+    }
+
+    #[test]
+    fn a_change_of_one_arm_restarts_all_from_the_rewards_since() {
+        let mut rewards = of(Algorithm::GaussianThompson, true);
+        let mut changes = Vec::new();
+        for i in 0..1_000 {
+            let a = if i < 800 { 5.0 } else { -5.0 };
+            rewards.labelled("a", a + (i % 2) as f64, at(2 * i), Position(2 * i));
+            rewards.labelled("b", (i % 2) as f64, at(2 * i + 1), Position(2 * i + 1));
+            changes.extend(rewards.mature(at(2 * i + 1)));
+        }
+        let first = &changes[0];
+        assert_eq!((&*first.arm, first.regime, rewards.regime()), ("a", 1, changes.len() as u32));
+        assert!(first.found_at >= at(1_600) && first.found_at <= at(1_800), "{first:?}");
+        assert!(first.mean_before > 5.0 && first.mean_after < 4.0, "{first:?}");
+        let [a, b] = &rewards.earned()[..] else { panic!("two arms") };
+        assert!(a.moments.mean < -4.0 && (b.moments.mean - 0.5).abs() < 0.1, "{a:?} {b:?}");
+        assert!(b.moments.n.abs_diff(a.moments.n) <= 1 && a.moments.n >= 200, "{a:?} {b:?}");
+        // A label that comes now for an answer before the change belongs to no regime any more.
+        rewards.labelled("a", 5.0, at(0), Position(0));
+        rewards.mature(at(3_000));
+        assert_eq!(rewards.earned()[0].moments, a.moments);
+    }
+
+    #[test]
+    fn an_arm_that_was_taken_out_has_no_share() {
+        let mut rewards = of(Algorithm::GaussianThompson, false);
+        rewards.labelled("b", 1.0, at(0), Position(0));
+        rewards.remove("b");
+        assert!(rewards.mature(at(1)).is_empty());
+        assert_eq!(rewards.shares(0.1), vec![1.0]);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_in_which_labels_come_changes_no_byte(
+            rows in prop::collection::vec((any::<bool>(), 0..50_u64, -12.0..12.0_f64), 0..80),
+        ) {
+            let (mut forwards, mut backwards) = (of(Algorithm::BetaThompson, true), of(Algorithm::BetaThompson, true));
+            let rows: Vec<_> = rows.iter().enumerate().collect();
+            let take = |rewards: &mut Rewards, (i, (a, second, reward)): (usize, &(bool, u64, f64))| {
+                rewards.labelled(if *a { "a" } else { "b" }, *reward, at(*second), Position(i as u64));
+            };
+            rows.iter().for_each(|row| take(&mut forwards, *row));
+            rows.iter().rev().for_each(|row| take(&mut backwards, *row));
+            (0..25).for_each(|second| { forwards.mature(at(second)); });
+            forwards.mature(at(50));
+            backwards.mature(at(50));
+            let bytes = postcard::to_stdvec(&forwards).unwrap();
+            prop_assert_eq!(&bytes, &postcard::to_stdvec(&backwards).unwrap());
+            prop_assert_eq!(postcard::from_bytes::<Rewards>(&bytes).unwrap(), forwards);
+        }
+    }
+}
