@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_types::{ContentHash, Timestamp};
+use perennial_types::{ContentHash, Timestamp, did_you_mean};
 use serde::{Deserialize, Serialize};
 
 /// Somebody may call from now on.
@@ -48,6 +48,17 @@ pub enum Scope {
 impl Scope {
     /// Every scope.
     pub const ALL: [Self; 4] = [Self::Read, Self::Predict, Self::Write, Self::Admin];
+
+    /// The scope of a name.
+    ///
+    /// # Errors
+    /// A sentence with what would help, when there is none.
+    pub fn named(name: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name).ok_or_else(|| {
+            let help = did_you_mean(name, Self::ALL.map(Self::name));
+            format!("no scope {name:?}{help}")
+        })
+    }
 
     /// The name in commands and replies.
     pub fn name(self) -> &'static str {

@@ -30,6 +30,7 @@
 //! assert_eq!(state.next_instant(at + TimeSpan::from_secs(60)), None);
 //! ```
 
+mod access;
 mod baseline;
 mod decide;
 mod endpoint;
@@ -45,6 +46,7 @@ mod step;
 mod traffic;
 mod watch;
 
+pub use access::{Key, KeyError, Keys, NewKey};
 pub use endpoint::EndpointState;
 pub use error::ControlError;
 pub use goal::*;
