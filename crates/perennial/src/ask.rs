@@ -3,26 +3,26 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use perennial_remote::Client;
 use serde_json::Value as Json;
 
-use crate::cli::{Lineage, Named, Question};
+use crate::cli::{Lineage, Named, Question, Server};
 use crate::output::say;
 
 pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
     let answer = match question {
-        Question::Status { server } => get(&server.url, "/v1/status", &[]).await?,
-        Question::Models { server } => get(&server.url, "/v1/models", &[]).await?,
+        Question::Ready { server } => get(&server, "/v2/health/ready", &[]).await?,
+        Question::Status { server } => get(&server, "/v1/status", &[]).await?,
+        Question::Models { server } => get(&server, "/v1/models", &[]).await?,
         Question::Runs { model, state, server } => {
-            get(&server.url, "/v1/runs", &[("model", model), ("state", state)]).await?
+            get(&server, "/v1/runs", &[("model", model), ("state", state)]).await?
         }
         Question::Decisions { model, verdict, at, server } => {
             let at = at.map(|at| at.to_string());
-            get(&server.url, "/v1/decisions", &[("model", model), ("verdict", verdict), ("at", at)]).await?
+            get(&server, "/v1/decisions", &[("model", model), ("verdict", verdict), ("at", at)]).await?
         }
         Question::Lineage { query } => lineage(query).await?,
         Question::Rollback { model, to, reason, at, server } => {
-            Client::new(&server.url)?.rollback(&model, to, &reason, at).await?
+            server.client()?.rollback(&model, to, &reason, at).await?
         }
     };
     say(serde_json::to_string_pretty(&answer)?);
@@ -37,7 +37,7 @@ async fn lineage(query: Lineage) -> anyhow::Result<Json> {
         Lineage::Why(named) => of_version(&named, "/why").await,
         Lineage::At { endpoint, at, server } => {
             let path = format!("/v1/endpoints/{endpoint}/served");
-            get(&server.url, &path, &[("at", Some(at.to_string()))]).await
+            get(&server, &path, &[("at", Some(at.to_string()))]).await
         }
     }
 }
@@ -46,11 +46,11 @@ async fn of_version(named: &Named, what: &str) -> anyhow::Result<Json> {
     let (model, version) = named.version.rsplit_once('/').with_context(|| {
         format!("{:?} is no version: write it as model/3 or model/current", named.version)
     })?;
-    get(&named.server.url, &format!("/v1/models/{model}/versions/{version}{what}"), &[]).await
+    get(&named.server, &format!("/v1/models/{model}/versions/{version}{what}"), &[]).await
 }
 
-async fn get(server: &str, path: &str, query: &[(&str, Option<String>)]) -> anyhow::Result<Json> {
+async fn get(server: &Server, path: &str, query: &[(&str, Option<String>)]) -> anyhow::Result<Json> {
     let query: Vec<(&str, String)> =
         query.iter().filter_map(|(name, value)| Some((*name, value.clone()?))).collect();
-    Ok(Client::new(server)?.ask(path, &query).await?)
+    Ok(server.client()?.ask(path, &query).await?)
 }

@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use perennial_types::Timestamp;
+use perennial_control::Scope;
+use perennial_remote::{Client, RemoteError};
+use perennial_types::{Secret, TimeSpan, Timestamp};
 
 /// Perennial keeps deployed models fresh: events become features, predictions get labels, policies start
 /// training when the evidence is there, and every step is lineage.
@@ -55,6 +57,9 @@ pub(crate) enum Command {
     },
     /// Replay the log and compare every feature that was served, bit by bit
     Skew(SkewOptions),
+    /// Make, list and revoke the keys that callers bring
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Ask a running service
     #[command(flatten)]
     Ask(Question),
@@ -74,6 +79,20 @@ pub(crate) struct Server {
     /// Address of the service
     #[arg(long = "server", env = "PERENNIAL_URL", default_value = "http://127.0.0.1:7070")]
     pub(crate) url: String,
+    /// Key to bring, where the service asks for one
+    #[arg(long, env = "PERENNIAL_KEY", hide_env_values = true)]
+    pub(crate) key: Option<Secret>,
+}
+
+impl Server {
+    /// A client of that service.
+    pub(crate) fn client(&self) -> Result<Client, RemoteError> {
+        let client = Client::new(&self.url)?;
+        match &self.key {
+            Some(key) => client.with_key(key),
+            None => Ok(client),
+        }
+    }
 }
 
 #[derive(Args, Clone, Debug)]
@@ -81,12 +100,19 @@ pub(crate) struct ServeOptions {
     /// Directory of log, snapshots, artifacts and the embedded database
     #[arg(long, env = "PERENNIAL_DATA", default_value = "data")]
     pub(crate) data: PathBuf,
-    /// Address to listen on; only loopback, since nobody is asked for a key
+    /// Address to listen on; beyond loopback only with a key of scope admin
     #[arg(long, env = "PERENNIAL_BIND", default_value = "127.0.0.1")]
     pub(crate) bind: IpAddr,
     /// Port to listen on; 0 takes any free one
     #[arg(long, env = "PERENNIAL_PORT", default_value_t = 7070)]
     pub(crate) port: u16,
+    /// File with a key of scope admin, made up elsewhere, of at least 32 characters; PERENNIAL_ADMIN_KEY gives the
+    /// key itself
+    #[arg(long, env = "PERENNIAL_ADMIN_KEY_FILE", conflicts_with = "admin_key")]
+    pub(crate) admin_key_file: Option<PathBuf>,
+    /// A command line can be seen by others, so this comes by the environment.
+    #[arg(long, env = "PERENNIAL_ADMIN_KEY", hide = true, hide_env_values = true)]
+    pub(crate) admin_key: Option<Secret>,
     /// A Postgres to use in place of the embedded one: postgres://user@host:5432/database
     #[arg(long, env = "DATABASE_URL")]
     pub(crate) database_url: Option<String>,
@@ -131,9 +157,59 @@ pub(crate) struct SkewOptions {
     pub(crate) json: bool,
 }
 
+/// What is done with keys.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum KeyCommand {
+    /// Make a key; its secret is printed this once. The first key wants the scope admin
+    Create {
+        /// What it is for
+        #[arg(long)]
+        name: String,
+        /// What it opens: read, predict, write, admin (everything); may be given more than once
+        #[arg(long = "scope", required = true, value_parser = scope)]
+        scopes: Vec<Scope>,
+        /// How long it opens anything, as 30d; for ever if left out
+        #[arg(long)]
+        expires_in: Option<TimeSpan>,
+        #[command(flatten)]
+        keeper: Keeper,
+    },
+    /// The keys, revoked ones included, without their secrets
+    List {
+        #[command(flatten)]
+        keeper: Keeper,
+    },
+    /// Take a key's power away for good
+    Revoke {
+        /// The key's id, as `key list` shows it
+        id: String,
+        #[command(flatten)]
+        keeper: Keeper,
+    },
+}
+
+/// Who keeps the keys: a running service, or the data directory of a stopped one.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct Keeper {
+    /// Data directory of a service that is stopped, in place of a running one
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+fn scope(name: &str) -> Result<Scope, String> {
+    Scope::named(name)
+}
+
 /// What can be asked of a running service. Answers are JSON.
 #[derive(Subcommand, Clone, Debug)]
 pub(crate) enum Question {
+    /// Whether the service answers requests; asks for no key
+    Ready {
+        #[command(flatten)]
+        server: Server,
+    },
     /// Where the service stands
     Status {
         #[command(flatten)]

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 use perennial_project::Project;
-use perennial_remote::{Client, ProjectFile, RemoteError};
+use perennial_remote::{ProjectFile, RemoteError};
 use perennial_types::Timestamp;
 
+use crate::cli::Server;
 use crate::output::say;
 
 /// The declarations' files, by name; of a directory all `.yaml` and `.yml` files.
@@ -55,14 +56,18 @@ pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
     }
 }
 
-pub(crate) async fn plan(project: &Path, server: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn plan(project: &Path, server: &Server) -> anyhow::Result<ExitCode> {
     let files = files(project)?;
-    report(Client::new(server)?.plan(&files).await)
+    report(server.client()?.plan(&files).await)
 }
 
-pub(crate) async fn apply(project: &Path, at: Option<Timestamp>, server: &str) -> anyhow::Result<ExitCode> {
+pub(crate) async fn apply(
+    project: &Path,
+    at: Option<Timestamp>,
+    server: &Server,
+) -> anyhow::Result<ExitCode> {
     let files = files(project)?;
-    report(Client::new(server)?.apply(&files, at).await)
+    report(server.client()?.apply(&files, at).await)
 }
 
 fn files(project: &Path) -> anyhow::Result<Vec<ProjectFile>> {

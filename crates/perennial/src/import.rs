@@ -11,6 +11,7 @@ use perennial_remote::Client;
 use perennial_types::{SourceSpec, Timestamp};
 use serde_json::Value as Json;
 
+use crate::cli::Server;
 use crate::output::say;
 
 /// Rows of one request.
@@ -29,9 +30,9 @@ pub(crate) async fn run(
     source: &str,
     file: &Path,
     at: Option<Timestamp>,
-    server: &str,
+    server: &Server,
 ) -> anyhow::Result<ExitCode> {
-    let client = Client::new(server)?;
+    let client = server.client()?;
     let spec = declared(&client, source).await?;
     let style = ProgressStyle::with_template("{spinner} {pos} rows, {per_sec}")?;
     let bar = ProgressBar::new_spinner().with_style(style);

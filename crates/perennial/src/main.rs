@@ -13,6 +13,7 @@ mod clock;
 mod database;
 mod declarations;
 mod import;
+mod keys;
 mod output;
 mod serve;
 mod skew;
@@ -25,12 +26,11 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Serve(options) => block_on(serve::run(options)),
         Command::Validate { project } => declarations::validate(&project),
-        Command::Plan { project, server } => block_on(declarations::plan(&project, &server.url)),
-        Command::Apply { project, at, server } => block_on(declarations::apply(&project, at, &server.url)),
-        Command::Import { source, file, at, server } => {
-            block_on(import::run(&source, &file, at, &server.url))
-        }
+        Command::Plan { project, server } => block_on(declarations::plan(&project, &server)),
+        Command::Apply { project, at, server } => block_on(declarations::apply(&project, at, &server)),
+        Command::Import { source, file, at, server } => block_on(import::run(&source, &file, at, &server)),
         Command::Skew(options) => skew::run(&options),
+        Command::Key(command) => block_on(keys::run(command)),
         Command::Ask(question) => block_on(ask::run(question)),
         Command::Train { run_dir, memory_bytes } => return train::run(&run_dir, memory_bytes),
     };

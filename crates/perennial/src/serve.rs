@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use perennial_gateway::GatewayFold;
+use anyhow::{Context, anyhow, bail};
+use perennial_gateway::{Gateway, GatewayFold};
 use perennial_log::{Durability, LogOptions};
-use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Pipeline, PipelineOptions};
-use perennial_server::{App, check_bind};
+use perennial_orchestrator::{ControlFold, ControlHandle, Orchestrator, TrainerOptions};
+use perennial_pipeline::{Fold, Pipeline, PipelineOptions};
+use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Store};
 use perennial_types::Clock;
 use rustix::fs::{FlockOperation, flock};
@@ -24,7 +24,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{LogFormat, ServeOptions};
 use crate::clock::SystemClock;
 use crate::database::Database;
-use crate::declarations;
+use crate::{declarations, keys};
 
 /// A run that takes longer is ended and repeated.
 const TRAINER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -33,67 +33,94 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     start_logging(options.log_format);
     let begun = Instant::now();
     let address = SocketAddr::new(options.bind, options.port);
-    check_bind(address)?;
     let _lock = lock(&options.data)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let followed = follow(&options, Arc::clone(&clock)).await?;
+    keys::adopt(&options, &followed.keys, &clock).await?;
+    let gate = gate(address, &options, followed.keys.clone(), Arc::clone(&clock))?;
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let stopping = Stopping::new()?;
     let database = Database::start(&options).await?;
     let store = Store::connect(&database.address()).await?;
     store.migrate().await?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let opened = open(&options, store.clone(), Arc::clone(&clock)).await?;
+    let Followed { pipeline, gateway, control, .. } = followed;
+    let trainer = trainer(&options)?;
+    let orchestrator =
+        Orchestrator::start(pipeline.clone(), store.clone(), &control, trainer, Arc::clone(&clock)).await?;
     if let Some(project) = &options.project {
         let files = declarations::read(project)?;
-        let plan = opened.orchestrator.apply(&files, opened.orchestrator.now()).await?;
+        let plan = orchestrator.apply(&files, orchestrator.now()).await?;
         tracing::info!(%plan, "applied the declarations");
     }
     let driver = tokio::spawn({
-        let orchestrator = opened.orchestrator.clone();
+        let orchestrator = orchestrator.clone();
         async move { orchestrator.drive_wall().await }
     });
     let local = listener.local_addr()?;
-    let app = Arc::new(App::new(opened.gateway, opened.orchestrator.clone(), clock));
+    let app = Arc::new(App::new(gateway, orchestrator, gate, clock));
     tracing::info!(address = %local, ready_ms = begun.elapsed().as_millis() as u64, "ready");
     println!("listening on http://{local}");
     perennial_server::serve(listener, app, stopping.wait()).await?;
     driver.abort();
-    opened.pipeline.close().await?;
+    pipeline.close().await?;
     store.close().await;
     database.stop().await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
 }
 
-struct Opened {
+/// The log with everything that follows it.
+struct Followed {
     pipeline: Pipeline,
-    gateway: perennial_gateway::Gateway,
-    orchestrator: Orchestrator,
+    gateway: Gateway,
+    control: ControlHandle,
+    keys: KeyRing,
 }
 
-async fn open(options: &ServeOptions, store: Store, clock: Arc<dyn Clock>) -> anyhow::Result<Opened> {
+async fn follow(options: &ServeOptions, clock: Arc<dyn Clock>) -> anyhow::Result<Followed> {
     let pipeline_options = PipelineOptions::new(&options.data);
     let log_options = LogOptions::new(pipeline_options.log_dir());
     let blobs = Blobs::open(&options.data.join("blobs"))?;
-    let (control, gateway) = (ControlFold::default(), GatewayFold::new(blobs.clone()));
-    let (control_handle, gateway_handle) = (control.handle(), gateway.handle());
+    let (control, gateway, keys) =
+        (ControlFold::default(), GatewayFold::new(blobs.clone()), KeyFold::default());
+    let (control_handle, gateway_handle, key_handle) = (control.handle(), gateway.handle(), keys.handle());
     let pipeline = tokio::task::spawn_blocking(move || {
-        Pipeline::open(pipeline_options, log_options, blobs, vec![Box::new(control), Box::new(gateway)])
+        let folds: Vec<Box<dyn Fold>> = vec![Box::new(control), Box::new(gateway), Box::new(keys)];
+        Pipeline::open(pipeline_options, log_options, blobs, folds)
     })
     .await??;
     let durability = if options.sync_predictions { Durability::Synced } else { Durability::Written };
-    let gateway = gateway_handle.gateway(pipeline.clone(), durability, Arc::clone(&clock));
-    let trainer = TrainerOptions {
+    let gateway = gateway_handle.gateway(pipeline.clone(), durability, clock);
+    Ok(Followed { gateway, control: control_handle, keys: key_handle.ring(pipeline.clone()), pipeline })
+}
+
+/// The door at an address, or the line that would open it.
+fn gate(
+    address: SocketAddr,
+    options: &ServeOptions,
+    keys: KeyRing,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Gate> {
+    Gate::at(address, keys, clock).map_err(|error| {
+        let data = options.data.display();
+        anyhow!(
+            "{error}; this makes one:\n\n    perennial key create --name admin --scope admin --data {data}\n\n\
+             or give one by PERENNIAL_ADMIN_KEY or --admin-key-file, or listen on 127.0.0.1"
+        )
+    })
+}
+
+fn trainer(options: &ServeOptions) -> anyhow::Result<TrainerOptions> {
+    Ok(TrainerOptions {
         program: std::env::current_exe().context("cannot find this program's own file")?,
         runs_dir: options.data.join("runs"),
         timeout: TRAINER_TIMEOUT,
         memory_bytes: options.trainer_memory_bytes,
-    };
-    let orchestrator = Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, clock).await?;
-    Ok(Opened { pipeline, gateway, orchestrator })
+    })
 }
 
 /// One service a data directory: the lock ends with the process, however it ends.
-fn lock(data: &Path) -> anyhow::Result<File> {
+pub(crate) fn lock(data: &Path) -> anyhow::Result<File> {
     fs::create_dir_all(data).with_context(|| format!("cannot make {}", data.display()))?;
     let path = data.join("lock");
     let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;

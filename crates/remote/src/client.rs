@@ -3,7 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
-use perennial_types::Timestamp;
+use perennial_types::{Secret, Timestamp};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -49,14 +50,22 @@ impl Client {
         if base.scheme() != "http" || !base.has_host() {
             return Err(wrong("expected http and a host"));
         }
-        let http = reqwest::Client::builder()
-            .tcp_nodelay(true)
-            .no_proxy()
-            .pool_idle_timeout(None)
-            .timeout(DEADLINE)
-            .build()
-            .map_err(|error| wrong(&causes(&error)))?;
+        let http = connections(HeaderMap::new()).map_err(|error| wrong(&causes(&error)))?;
         Ok(Self { base, http })
+    }
+
+    /// The same client with a key that every call brings.
+    ///
+    /// # Errors
+    /// When the key cannot stand in a header.
+    pub fn with_key(self, key: &Secret) -> Result<Self, RemoteError> {
+        let wrong = |reason: String| RemoteError::Key { reason };
+        let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal()))
+            .map_err(|_| wrong("it has characters that a header cannot have".to_owned()))?;
+        value.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
+        let http = connections(headers).map_err(|error| wrong(causes(&error)))?;
+        Ok(Self { http, ..self })
     }
 
     /// The address of the service, without a slash at its end.
@@ -143,6 +152,12 @@ impl Client {
     }
 }
 
+/// Connections whose requests bring these headers.
+fn connections(headers: HeaderMap) -> Result<reqwest::Client, reqwest::Error> {
+    let builder = reqwest::Client::builder().tcp_nodelay(true).no_proxy().pool_idle_timeout(None);
+    builder.timeout(DEADLINE).default_headers(headers).build()
+}
+
 /// `at` as a query pair.
 pub(crate) fn at_pair(at: Option<Timestamp>) -> (&'static str, Option<String>) {
     ("at", at.map(|at| at.to_string()))
@@ -160,4 +175,18 @@ fn causes(error: &reqwest::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_sent_and_never_printed() {
+        let client = Client::new("http://127.0.0.1:7070").unwrap();
+        let with_key = client.clone().with_key(&Secret::new("pk_a_b")).unwrap();
+        assert!(!format!("{with_key:?}").contains("pk_a_b"));
+        let error = client.with_key(&Secret::new("pk_a\nb")).unwrap_err();
+        assert!(!error.to_string().contains("pk_a"), "{error}");
+    }
 }

@@ -16,6 +16,12 @@ pub enum RemoteError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The key cannot be sent.
+    #[error("the key is not one of a service: {reason}")]
+    Key {
+        /// What is wrong with it; the key itself is not told.
+        reason: String,
+    },
     /// No answer came, or half of one: whether the call had an effect is unknown.
     #[error("{call}: no answer: {reason}; is the service running?")]
     NoAnswer {
@@ -46,7 +52,7 @@ impl RemoteError {
     /// What a caller can do about it. `Unavailable` may be repeated with the same id.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Address { .. } => Kind::Invalid,
+            Self::Address { .. } | Self::Key { .. } => Kind::Invalid,
             Self::NoAnswer { .. } => Kind::Unavailable,
             Self::Refused { problem, .. } => problem.kind(),
             Self::Malformed { .. } => Kind::Internal,
@@ -57,7 +63,7 @@ impl RemoteError {
     pub fn problem(&self) -> Option<&Problem> {
         match self {
             Self::Refused { problem, .. } => Some(problem),
-            Self::Address { .. } | Self::NoAnswer { .. } | Self::Malformed { .. } => None,
+            Self::Address { .. } | Self::Key { .. } | Self::NoAnswer { .. } | Self::Malformed { .. } => None,
         }
     }
 }

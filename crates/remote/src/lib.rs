@@ -16,6 +16,7 @@
 mod client;
 mod error;
 mod history;
+mod keys;
 mod serving;
 
 pub use client::Client;
@@ -23,6 +24,7 @@ pub use error::{Fault, Problem, RefusedRow, RemoteError};
 pub use history::{
     Ancestors, CurrentVersion, Decision, Deployed, Model, Run, ServedShare, Version, VersionRef, Why,
 };
+pub use keys::{CreatedKey, Key};
 pub use serving::{
     EventReceipt, Feedback, FeedbackResult, FeedbackStatus, Prediction, ProjectChange, ProjectFile, Status,
 };

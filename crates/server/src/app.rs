@@ -9,6 +9,7 @@ use perennial_store::Store;
 use perennial_types::{Clock, did_you_mean};
 use tokio::sync::Mutex;
 
+use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::sequencer::Sequencer;
@@ -19,17 +20,18 @@ pub struct App {
     pub(crate) orchestrator: Orchestrator,
     pub(crate) sequencer: Sequencer,
     pub(crate) metrics: Metrics,
+    pub(crate) gate: Gate,
     /// Held from looking at the labels there are until new ones are queued, so that what a client is told of
     /// its label is what becomes of it.
     pub(crate) labelling: Mutex<()>,
 }
 
 impl App {
-    /// Of a gateway and an orchestrator over one pipeline; `clock` is the one of the process.
-    pub fn new(gateway: Gateway, orchestrator: Orchestrator, clock: Arc<dyn Clock>) -> Self {
+    /// Of a gateway and an orchestrator over one pipeline, behind a door; `clock` is the one of the process.
+    pub fn new(gateway: Gateway, orchestrator: Orchestrator, gate: Gate, clock: Arc<dyn Clock>) -> Self {
         let last = orchestrator.pipeline().last_available_at();
         let sequencer = Sequencer::new(orchestrator.clone(), clock, last);
-        Self { gateway, orchestrator, sequencer, metrics: Metrics::new(), labelling: Mutex::new(()) }
+        Self { gateway, orchestrator, sequencer, metrics: Metrics::new(), gate, labelling: Mutex::new(()) }
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {

@@ -11,13 +11,14 @@
 //! assert_eq!(predict["responses"]["200"]["content"]["application/json"]["schema"]["$ref"],
 //!            "#/components/schemas/Prediction");
 //!
-//! // There is no authentication yet, so nobody outside this machine is let in.
-//! let everywhere = "0.0.0.0:7070".parse().unwrap();
-//! assert!(perennial_server::check_bind(everywhere).is_err());
+//! // Every operation says what a caller's key must open.
+//! assert_eq!(predict["security"][0]["bearer"][0], "predict");
 //! ```
 
 mod app;
 mod body;
+mod gate;
+mod keys;
 mod listen;
 mod metrics;
 mod openapi;
@@ -29,7 +30,9 @@ mod schemas;
 mod sequencer;
 
 pub use app::App;
-pub use listen::{BindError, check_bind, serve};
+pub use gate::{BindError, Gate};
+pub use keys::{KeyFold, KeyHandle, KeyRing, KeyRingError};
+pub use listen::serve;
 pub use openapi::openapi;
 pub use problem::Problem;
 pub use route::router;

@@ -1,8 +1,7 @@
-//! The listening socket: where it may be, and serving until told to stop.
+//! Serving until told to stop.
 
 use std::future::{Future, IntoFuture};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,29 +14,6 @@ use crate::{App, router};
 
 /// How often samples of the histograms are folded, so that they take no memory while nobody scrapes.
 const UPKEEP: Duration = Duration::from_secs(5);
-
-/// An address that the service does not listen on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0} can be reached from other machines, and there is no authentication yet; listen on 127.0.0.1:{port} and put \
-     a proxy that authenticates in front of it", port = .0.port()
-)]
-pub struct BindError(SocketAddr);
-
-impl BindError {
-    /// What a caller can do about it: choose another address.
-    pub fn kind(&self) -> perennial_types::Kind {
-        perennial_types::Kind::Invalid
-    }
-}
-
-/// Whether the service may listen on an address: on the loopback of this machine only.
-///
-/// # Errors
-/// When others could reach it.
-pub fn check_bind(addr: SocketAddr) -> Result<(), BindError> {
-    if addr.ip().to_canonical().is_loopback() { Ok(()) } else { Err(BindError(addr)) }
-}
 
 /// Serve until `shutdown` is done, then answer what has been asked and return.
 ///
@@ -77,26 +53,5 @@ async fn keep_metrics(app: Arc<App>) {
     loop {
         interval.tick().await;
         app.metrics.upkeep();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_loopback_may_be_listened_on() {
-        for addr in ["127.0.0.1:7070", "127.8.8.8:0", "[::1]:7070", "[::ffff:127.0.0.1]:1"] {
-            assert_eq!(check_bind(addr.parse().unwrap()), Ok(()), "{addr}");
-        }
-        for addr in ["0.0.0.0:7070", "[::]:7070", "192.168.1.4:7070", "[::ffff:10.0.0.1]:1"] {
-            assert!(check_bind(addr.parse().unwrap()).is_err(), "{addr}");
-        }
-        let error = check_bind("0.0.0.0:7070".parse().unwrap()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "0.0.0.0:7070 can be reached from other machines, and there is no authentication yet; listen on \
-             127.0.0.1:7070 and put a proxy that authenticates in front of it"
-        );
     }
 }

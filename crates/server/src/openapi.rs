@@ -5,6 +5,7 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
 use utoipa::openapi::response::ResponseBuilder;
+use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{InfoBuilder, License, OpenApi, PathItem, Ref, RefOr, Required, Schema};
 
 use crate::parameters::{Form, Param};
@@ -38,6 +39,15 @@ pub fn openapi() -> OpenApi {
 
 fn operation(route: &Route) -> OperationBuilder {
     let mut operation = OperationBuilder::new().summary(Some(route.summary));
+    operation = match route.scope {
+        // The empty requirement says that nobody is asked while there is no key.
+        Some(scope) => schemas::KEY_SCHEMES
+            .iter()
+            .map(|scheme| SecurityRequirement::new(*scheme, [scope.name()]))
+            .chain([SecurityRequirement::default()])
+            .fold(operation, OperationBuilder::security),
+        None => operation,
+    };
     for name in names_in(route.path) {
         operation = operation.parameter(path_parameter(name));
     }
@@ -67,6 +77,9 @@ fn failures(route: &Route) -> Vec<StatusCode> {
     let mut failures =
         vec![StatusCode::BAD_REQUEST, StatusCode::INTERNAL_SERVER_ERROR, StatusCode::SERVICE_UNAVAILABLE];
     failures.extend(&route.failures);
+    if route.scope.is_some() {
+        failures.extend([StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN]);
+    }
     failures.sort();
     failures
 }

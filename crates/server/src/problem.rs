@@ -15,6 +15,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use crate::keys::KeyRingError;
+
 /// What a client gets in place of an answer.
 #[derive(Debug)]
 pub struct Problem {
@@ -98,6 +100,10 @@ impl IntoResponse for Problem {
         let mut response = (self.status, Json(document)).into_response();
         let problem = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(header::CONTENT_TYPE, problem);
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer realm=\"perennial\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -125,6 +131,12 @@ impl From<LogError> for Problem {
 
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
+        Self::of(error.kind(), &error)
+    }
+}
+
+impl From<KeyRingError> for Problem {
+    fn from(error: KeyRingError) -> Self {
         Self::of(error.kind(), &error)
     }
 }

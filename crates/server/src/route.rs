@@ -11,8 +11,10 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
+pub(crate) use perennial_control::Scope;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
+use tracing::{Instrument, Span};
 use utoipa::openapi::{HttpMethod, RefOr, Schema};
 
 use crate::App;
@@ -24,6 +26,8 @@ use crate::{body, routes};
 pub(crate) struct Route {
     pub(crate) method: HttpMethod,
     pub(crate) path: &'static str,
+    /// What its caller must be allowed to do; nothing for a route that anybody may use.
+    pub(crate) scope: Option<Scope>,
     pub(crate) handler: MethodRouter<Arc<App>>,
     /// What it does, a sentence.
     pub(crate) summary: &'static str,
@@ -41,35 +45,36 @@ pub(crate) struct Route {
 }
 
 impl Route {
-    /// A route that reads.
+    /// A route that reads, by scope `read`.
     pub(crate) fn get<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(HttpMethod::Get, path, routing::get(handler), summary)
+        Self::new(HttpMethod::Get, Scope::Read, path, routing::get(handler), summary)
     }
 
     /// A route that takes a body.
-    pub(crate) fn post<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
+    pub(crate) fn post<H, T>(scope: Scope, path: &'static str, handler: H, summary: &'static str) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(HttpMethod::Post, path, routing::post(handler), summary)
+        Self::new(HttpMethod::Post, scope, path, routing::post(handler), summary)
     }
 
     /// A route that replaces what is there.
-    pub(crate) fn put<H, T>(path: &'static str, handler: H, summary: &'static str) -> Self
+    pub(crate) fn put<H, T>(scope: Scope, path: &'static str, handler: H, summary: &'static str) -> Self
     where
         H: Handler<T, Arc<App>>,
         T: 'static,
     {
-        Self::new(HttpMethod::Put, path, routing::put(handler), summary)
+        Self::new(HttpMethod::Put, scope, path, routing::put(handler), summary)
     }
 
     fn new(
         method: HttpMethod,
+        scope: Scope,
         path: &'static str,
         handler: MethodRouter<Arc<App>>,
         summary: &'static str,
@@ -77,6 +82,7 @@ impl Route {
         Self {
             method,
             path,
+            scope: Some(scope),
             handler,
             summary,
             query: Vec::new(),
@@ -86,6 +92,27 @@ impl Route {
             reply: ("application/json", RefOr::T(Schema::default())),
             failures: Vec::new(),
         }
+    }
+
+    /// A route that takes something away.
+    pub(crate) fn delete<H, T>(scope: Scope, path: &'static str, handler: H, summary: &'static str) -> Self
+    where
+        H: Handler<T, Arc<App>>,
+        T: 'static,
+    {
+        Self::new(HttpMethod::Delete, scope, path, routing::delete(handler), summary)
+    }
+
+    /// By another scope than its method suggests.
+    pub(crate) fn only(mut self, scope: Scope) -> Self {
+        self.scope = Some(scope);
+        self
+    }
+
+    /// Anybody may use it, with a key or without.
+    pub(crate) fn open(mut self) -> Self {
+        self.scope = None;
+        self
     }
 
     /// With query parameters.
@@ -139,17 +166,29 @@ impl Route {
         self
     }
 
-    /// The handler behind a check of the query.
-    fn guarded(self) -> MethodRouter<Arc<App>> {
+    /// The handler behind a check of the caller's key and of the query.
+    fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
+        let (app, scope) = (Arc::clone(app), self.scope);
         let known: Arc<[&'static str]> = self.query.iter().map(|param| param.name).collect();
         let others = self.other_query.is_some();
         self.handler.route_layer(middleware::from_fn(move |request: Request, next: Next| {
-            let known = Arc::clone(&known);
+            let (app, known) = (Arc::clone(&app), Arc::clone(&known));
             async move {
+                let key = scope.map(|scope| app.gate.admit(request.headers(), scope)).transpose()?.flatten();
                 parameters::check(request.uri(), &known, others)?;
-                Ok::<_, Problem>(next.run(request).await)
+                let span = by(key.as_deref(), scope);
+                Ok::<_, Problem>(next.run(request).instrument(span).await)
             }
         }))
+    }
+}
+
+/// Who asks: shown with every change, and with other requests where these are logged.
+fn by(key: Option<&str>, scope: Option<Scope>) -> Span {
+    match (key, scope) {
+        (Some(key), Some(Scope::Admin)) => tracing::info_span!("asked", key),
+        (Some(key), _) => tracing::debug_span!("asked", key),
+        (None, _) => Span::none(),
     }
 }
 
@@ -157,7 +196,7 @@ impl Route {
 pub fn router(app: Arc<App>) -> Router {
     let mut router = Router::new();
     for route in routes::all() {
-        router = router.route(route.path, route.guarded());
+        router = router.route(route.path, route.guarded(&app));
     }
     router
         .method_not_allowed_fallback(no_method)
@@ -179,7 +218,7 @@ async fn measured(State(app): State<Arc<App>>, request: Request, next: Next) -> 
     // any number of different ones.
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let method = match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT") => known,
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE") => known,
         _ => "other",
     };
     app.metrics.requested(route, method, response.status().as_u16(), started.elapsed());

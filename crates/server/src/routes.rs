@@ -6,6 +6,7 @@ mod events;
 mod features;
 mod feedback;
 mod inference;
+mod keys;
 mod lineage;
 mod models;
 mod observe;
@@ -29,6 +30,7 @@ pub(crate) fn all() -> Vec<Route> {
         deployments::routes(),
         runs::routes(),
         decisions::routes(),
+        keys::routes(),
         inference::routes(),
         observe::routes(),
     ];

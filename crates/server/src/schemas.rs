@@ -4,6 +4,7 @@
 //! and tests hold both together.
 
 mod inference;
+mod keys;
 mod lineage;
 mod serving;
 
@@ -11,6 +12,7 @@ use axum::http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
 };
@@ -23,8 +25,10 @@ pub(crate) const RUN_STATES: [&str; 6] =
 pub(crate) const VERDICTS: [&str; 3] = ["started", "held", "changed"];
 
 /// The failures that a route can answer with, and when it does.
-const PROBLEMS: [(StatusCode, &str, &str); 6] = [
+const PROBLEMS: [(StatusCode, &str, &str); 8] = [
     (StatusCode::BAD_REQUEST, "Invalid", "The request is wrong; it will fail again."),
+    (StatusCode::UNAUTHORIZED, "Unauthorized", "The service asks for a key, and none in force was sent."),
+    (StatusCode::FORBIDDEN, "Forbidden", "The key that was sent lacks the scope of this operation."),
     (StatusCode::NOT_FOUND, "NotFound", "Something that is named does not exist."),
     (StatusCode::CONFLICT, "Conflict", "The request contradicts what is there already."),
     (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "The body is too large."),
@@ -36,9 +40,31 @@ const PROBLEMS: [(StatusCode, &str, &str); 6] = [
     ),
 ];
 
+/// The ways in which a request may bring its key.
+pub(crate) const KEY_SCHEMES: [&str; 2] = ["bearer", "header"];
+
+/// How each of them is written.
+fn key_scheme(name: &str) -> SecurityScheme {
+    match name {
+        "bearer" => {
+            let about = "`Authorization: Bearer …`, a key. Nobody is asked for one while there is none.";
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about));
+            SecurityScheme::Http(scheme.build())
+        }
+        _ => SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
+            "x-api-key",
+            "The same key.",
+        ))),
+    }
+}
+
 /// Every form and every failure by its name.
 pub(crate) fn components() -> Components {
-    let schemas = serving::schemas().into_iter().chain(lineage::schemas()).chain(inference::schemas());
+    let schemas = serving::schemas()
+        .into_iter()
+        .chain(lineage::schemas())
+        .chain(inference::schemas())
+        .chain(keys::schemas());
     let mut components = ComponentsBuilder::new();
     for (name, fields) in schemas {
         components = components.schema(name, fields.build());
@@ -47,6 +73,9 @@ pub(crate) fn components() -> Components {
         let content = ContentBuilder::new().schema(Some(reference("Problem"))).build();
         let response = ResponseBuilder::new().description(about).content("application/problem+json", content);
         components = components.response(name, response.build());
+    }
+    for name in KEY_SCHEMES {
+        components = components.security_scheme(name, key_scheme(name));
     }
     components.build()
 }

@@ -12,11 +12,12 @@ use crate::App;
 use crate::body::Body;
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::{reference, rows};
 
 pub(super) fn routes() -> Vec<Route> {
     let send = Route::post(
+        Scope::Write,
         "/v1/events/{source}",
         send,
         "Send rows of a source: an object, an array, or an object a line",

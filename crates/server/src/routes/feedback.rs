@@ -16,17 +16,22 @@ use crate::App;
 use crate::body::{Body, items, members, take, take_id, take_text};
 use crate::parameters::{AT, Params};
 use crate::problem::Problem;
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::{one_or_many, reference};
 
 pub(super) fn routes() -> Vec<Route> {
-    let take = Route::post("/v1/feedback", take_all, "Send labels: an object, an array, or an object a line")
-        .query(&[AT])
-        .body(one_or_many("Feedback"))
-        .or_lines()
-        .reply(reference("FeedbackResults"))
-        .may_be_missing()
-        .may_conflict();
+    let take = Route::post(
+        Scope::Write,
+        "/v1/feedback",
+        take_all,
+        "Send labels: an object, an array, or an object a line",
+    )
+    .query(&[AT])
+    .body(one_or_many("Feedback"))
+    .or_lines()
+    .reply(reference("FeedbackResults"))
+    .may_be_missing()
+    .may_conflict();
     vec![take]
 }
 

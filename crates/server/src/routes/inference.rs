@@ -18,7 +18,7 @@ use crate::App;
 use crate::body::{Body, json, members, take, take_id};
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::reference;
 
 /// Sent with a body whose tensors follow the JSON as bytes.
@@ -28,8 +28,9 @@ pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v2", server, "The service and its extensions of the protocol")
             .reply(reference("InferenceServer")),
-        Route::get("/v2/health/live", live, "Whether the service runs").reply(reference("Live")),
+        Route::get("/v2/health/live", live, "Whether the service runs").open().reply(reference("Live")),
         Route::get("/v2/health/ready", ready, "Whether the service answers requests")
+            .open()
             .reply(reference("Ready")),
         Route::get("/v2/models/{endpoint}", model, "The tensors that an endpoint takes and gives")
             .reply(reference("InferenceModel"))
@@ -38,6 +39,7 @@ pub(super) fn routes() -> Vec<Route> {
             .reply(reference("ModelReady"))
             .may_be_missing(),
         Route::post(
+            Scope::Predict,
             "/v2/models/{endpoint}/infer",
             infer,
             "Ask an endpoint, one prediction a row of the tensors",

@@ -14,7 +14,7 @@ use crate::App;
 use crate::body::{Body, json, members, take_text};
 use crate::parameters::{AT, PAGE_SIZE, PAGE_TOKEN, Params};
 use crate::problem::{Path, Problem};
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::routes::page::{Listed, listed};
 use crate::schemas::{page_of, reference};
 
@@ -30,12 +30,17 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/models/{model}/versions/{version}", version, "One version of a model")
             .reply(reference("Version"))
             .may_be_missing(),
-        Route::post("/v1/models/{model}/rollback", roll_back, "Let an earlier version serve again")
-            .query(&[AT])
-            .body(reference("RollbackRequest"))
-            .reply(reference("RolledBack"))
-            .may_be_missing()
-            .may_conflict(),
+        Route::post(
+            Scope::Admin,
+            "/v1/models/{model}/rollback",
+            roll_back,
+            "Let an earlier version serve again",
+        )
+        .query(&[AT])
+        .body(reference("RollbackRequest"))
+        .reply(reference("RolledBack"))
+        .may_be_missing()
+        .may_conflict(),
     ]
 }
 

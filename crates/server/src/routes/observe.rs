@@ -24,7 +24,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/status", status, "Where the service stands").reply(reference("Status")),
         Route::get("/metrics", metrics, "Metrics in the text format of Prometheus")
             .reply_as("text/plain", plain_text()),
-        Route::get("/openapi.json", document, "This document").reply(any_object("An OpenAPI 3.1 document.")),
+        Route::get("/openapi.json", document, "This document")
+            .open()
+            .reply(any_object("An OpenAPI 3.1 document.")),
     ]
 }
 

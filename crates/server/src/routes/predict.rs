@@ -14,17 +14,21 @@ use crate::App;
 use crate::body::{Body, json, members, take, take_id};
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::reference;
 
 pub(super) fn routes() -> Vec<Route> {
-    let predict =
-        Route::post("/v1/predict/{endpoint}", predict, "Ask an endpoint; the same id gets the same answer")
-            .query(&[AT])
-            .body(reference("PredictionRequest"))
-            .reply(reference("Prediction"))
-            .may_be_missing()
-            .may_conflict();
+    let predict = Route::post(
+        Scope::Predict,
+        "/v1/predict/{endpoint}",
+        predict,
+        "Ask an endpoint; the same id gets the same answer",
+    )
+    .query(&[AT])
+    .body(reference("PredictionRequest"))
+    .reply(reference("Prediction"))
+    .may_be_missing()
+    .may_conflict();
     vec![predict]
 }
 

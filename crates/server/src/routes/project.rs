@@ -15,7 +15,7 @@ use crate::App;
 use crate::body::{self, Body, json, members, take};
 use crate::parameters::{AT, Params};
 use crate::problem::Problem;
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::reference;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -23,15 +23,20 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/project", running, "The declarations that run")
             .reply(reference("Project"))
             .may_be_missing(),
-        Route::put("/v1/project", apply, "Make declarations the goal of the service")
+        Route::put(Scope::Admin, "/v1/project", apply, "Make declarations the goal of the service")
             .query(&[AT])
             .body(reference("ProjectFiles"))
             .reply(reference("Plan"))
             .may_conflict(),
-        Route::post("/v1/project/plan", plan, "What applying declarations would change; nothing is changed")
-            .body(reference("ProjectFiles"))
-            .reply(reference("Plan"))
-            .may_conflict(),
+        Route::post(
+            Scope::Read,
+            "/v1/project/plan",
+            plan,
+            "What applying declarations would change; nothing is changed",
+        )
+        .body(reference("ProjectFiles"))
+        .reply(reference("Plan"))
+        .may_conflict(),
     ]
 }
 

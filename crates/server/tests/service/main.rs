@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share fails like a test")]
 
 mod conforming;
+mod keys;
 mod malformed;
 mod requests;
 mod stack;

@@ -11,8 +11,8 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use perennial_gateway::GatewayFold;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Pipeline, PipelineOptions};
-use perennial_server::App;
+use perennial_pipeline::{Fold, Pipeline, PipelineOptions};
+use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Postgres, PostgresOptions, Store};
 use perennial_types::{Clock, Timestamp};
 use serde_json::{Value, json};
@@ -70,9 +70,10 @@ impl Clock for Stopped {
 
 pub(crate) struct Stack {
     router: Router,
+    pub(crate) keys: KeyRing,
     pipeline: Pipeline,
     postgres: Postgres,
-    _place: TempDir,
+    place: TempDir,
 }
 
 pub(crate) struct Answer {
@@ -93,7 +94,10 @@ impl Answer {
 
 impl Stack {
     pub(crate) async fn start() -> Self {
-        let place = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    async fn start_in(place: TempDir) -> Self {
         // The database server runs as another user where tests run as root.
         std::fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
         let postgres =
@@ -104,10 +108,15 @@ impl Stack {
         let log = LogOptions::new(options.log_dir());
         let blobs = Blobs::open(&place.path().join("blobs")).unwrap();
         let (control, gateway) = (ControlFold::default(), GatewayFold::new(blobs.clone()));
-        let (control_handle, gateway_handle) = (control.handle(), gateway.handle());
-        let open = move || Pipeline::open(options, log, blobs, vec![Box::new(control), Box::new(gateway)]);
+        let keys = KeyFold::default();
+        let (control_handle, gateway_handle, key_handle) =
+            (control.handle(), gateway.handle(), keys.handle());
+        let open = move || {
+            let folds: Vec<Box<dyn Fold>> = vec![Box::new(control), Box::new(gateway), Box::new(keys)];
+            Pipeline::open(options, log, blobs, folds)
+        };
         let pipeline = tokio::task::spawn_blocking(open).await.unwrap().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(Stopped);
+        let clock = Self::clock();
         let gateway = gateway_handle.gateway(pipeline.clone(), Durability::Written, Arc::clone(&clock));
         let trainer = TrainerOptions {
             program: "/nonexistent".into(),
@@ -117,8 +126,40 @@ impl Stack {
         };
         let started =
             Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, Arc::clone(&clock));
-        let app = App::new(gateway, started.await.unwrap(), clock);
-        Self { router: perennial_server::router(Arc::new(app)), pipeline, postgres, _place: place }
+        let keys = key_handle.ring(pipeline.clone());
+        let gate = Gate::at("127.0.0.1:0".parse().unwrap(), keys.clone(), Arc::clone(&clock)).unwrap();
+        let app = App::new(gateway, started.await.unwrap(), gate, clock);
+        Self { router: perennial_server::router(Arc::new(app)), keys, pipeline, postgres, place }
+    }
+
+    /// Stopped and started again over the same files.
+    pub(crate) async fn restart(self) -> Self {
+        let place = self.stop().await;
+        Self::start_in(place).await
+    }
+
+    /// Whether a text stands in a file of the log or of its snapshots.
+    pub(crate) fn files_contain(&self, text: &str) -> bool {
+        let mut directories = vec![self.place.path().join("data")];
+        while let Some(directory) = directories.pop() {
+            for entry in directory.read_dir().unwrap().map(Result::unwrap) {
+                match entry.file_type().unwrap().is_dir() {
+                    true => directories.push(entry.path()),
+                    false => {
+                        let bytes = std::fs::read(entry.path()).unwrap();
+                        if bytes.windows(text.len()).any(|window| window == text.as_bytes()) {
+                            return true;
+                        }
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// The clock of the service.
+    pub(crate) fn clock() -> Arc<dyn Clock> {
+        Arc::new(Stopped)
     }
 
     /// With the project applied at the start of 2011.
@@ -151,8 +192,9 @@ impl Stack {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
-    pub(crate) async fn stop(self) {
+    pub(crate) async fn stop(self) -> TempDir {
         self.pipeline.close().await.unwrap();
         self.postgres.stop().await.unwrap();
+        self.place
     }
 }
