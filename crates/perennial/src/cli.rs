@@ -8,6 +8,9 @@ use perennial_control::Scope;
 use perennial_remote::{Client, RemoteError};
 use perennial_types::{Secret, TimeSpan, Timestamp};
 
+#[cfg(test)]
+mod image;
+
 /// Perennial keeps deployed models fresh: events become features, predictions get labels, policies start
 /// training when the evidence is there, and every step is lineage.
 #[derive(Parser)]

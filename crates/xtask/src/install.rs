@@ -25,7 +25,21 @@ const NO_CLUSTER: (&str, &str) =
 
 impl Need {
     /// Everything.
-    pub(crate) const ALL: [Self; 2] = [Self::Linker, Self::Postgres];
+    pub(crate) const ALL: &'static [Self] = &[Self::Linker, Self::Postgres];
+    /// What compiling takes; the image of `docker/` needs no more.
+    pub(crate) const BUILD: &'static [Self] = &[Self::Linker];
+
+    /// The needs that the arguments of `cargo xtask install` name.
+    ///
+    /// # Errors
+    /// When they name none.
+    pub(crate) fn named(arguments: &[String]) -> Result<&'static [Self]> {
+        match arguments {
+            [] => Ok(Self::ALL),
+            [only] if only == "build" => Ok(Self::BUILD),
+            others => bail!("install takes nothing or \"build\", found {:?}", others.join(" ")),
+        }
+    }
 
     fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,8 @@
 //! Developer automation: `cargo xtask <command>`. Run without a command for help.
 
 mod cargo;
+#[cfg(test)]
+mod image;
 mod install;
 
 use std::process::ExitCode;
@@ -18,7 +20,7 @@ cargo xtask <command>
   test [filter]    every test of the workspace, those on a real Postgres included
   bench [filter]   the benchmarks
   lint             formatting, clippy without warnings, the map of crates
-  install          only install what demo and test need
+  install [build]  only install what demo and test need, or what compiling needs
 
 Each command first installs what it needs and this machine lacks: on Debian and Ubuntu as root by apt-get,
 elsewhere it says what to install and stops.
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
         "test" => test(rest),
         "bench" => bench(rest),
         "lint" => without_arguments(command, rest).and_then(|()| lint()),
-        "install" => without_arguments(command, rest).and_then(|()| install::install(&Need::ALL)),
+        "install" => Need::named(rest).and_then(install::install),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
@@ -60,7 +62,7 @@ fn without_arguments(command: &str, rest: &[String]) -> Result<()> {
 /// the one of this command.
 fn demo(arguments: &[String]) -> Result<()> {
     if !arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        install::install(&Need::ALL)?;
+        install::install(Need::ALL)?;
     }
     let cargo = Cargo::new()?;
     cargo.run(&["build", "--release", "--package", "perennial", "--package", "bike-demand"])?;
@@ -70,7 +72,7 @@ fn demo(arguments: &[String]) -> Result<()> {
 }
 
 fn test(arguments: &[String]) -> Result<()> {
-    install::install(&Need::ALL)?;
+    install::install(Need::ALL)?;
     let cargo = Cargo::new()?;
     // The end-to-end tests start the program itself.
     cargo.run(&["build", "--package", "perennial"])?;
@@ -78,12 +80,12 @@ fn test(arguments: &[String]) -> Result<()> {
 }
 
 fn bench(arguments: &[String]) -> Result<()> {
-    install::install(&[Need::Linker])?;
+    install::install(Need::BUILD)?;
     Cargo::new()?.run_with(&["bench", "--package", "perennial-tests", "--bench", "paths"], arguments)
 }
 
 fn lint() -> Result<()> {
-    install::install(&[Need::Linker])?;
+    install::install(Need::BUILD)?;
     let cargo = Cargo::new()?;
     cargo.run(&["fmt", "--all", "--", "--check"])?;
     cargo.run(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"])?;
