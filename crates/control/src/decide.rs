@@ -5,8 +5,8 @@ use std::sync::Arc;
 use perennial_evaluate::Metric;
 use perennial_expr::Expr;
 use perennial_policy::{
-    Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, RowsIf, SignalKind, SignalValues,
-    Training, decision_key, labels_schema,
+    Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, PolicyState, RowsIf, SignalKind,
+    SignalValues, Training, Verdict, decision_key, labels_schema,
 };
 use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
@@ -107,22 +107,7 @@ impl State {
         model: &ModelGoal,
         at: Timestamp,
     ) -> Option<Decision> {
-        let (state, endpoint) = (self.models.get(&model.name)?, self.endpoints.get(&model.endpoint)?);
-        let current = state.current()?;
-        let spec = &policy.spec;
-        let sight = Sight { goal, spec, model, current, endpoint, at };
-        let signals = sight.signals();
-        let memory = state.memory(&spec.name);
-        let input = Evaluation {
-            at,
-            since: self.done.unwrap_or(at - goal.tick),
-            signals: signals.clone(),
-            history: state.past_runs(&spec.name),
-            rows_if: sight.rows_if(),
-            busy: state.in_flight().map(|run| format!("run {} is in flight", run.request.id)),
-            can_fine_tune: sight.can_fine_tune(),
-        };
-        let verdict = self.policies().get(place)?.evaluate(&input, &memory);
+        let Evaluated { sight, memory, signals, verdict } = self.evaluated(goal, place, policy, model, at)?;
         // What is remembered changes by records only.
         if !verdict.notable && verdict.next_state == memory {
             return None;
@@ -140,7 +125,7 @@ impl State {
         let key = decision_key(&policy.version.to_string(), &model.name, named, at);
         Some(Decision {
             key: key.into(),
-            policy: Some(Arc::clone(&spec.name)),
+            policy: Some(Arc::clone(&policy.spec.name)),
             policy_version: Some(policy.version),
             model: Arc::clone(&model.name),
             verdict: kind,
@@ -152,6 +137,42 @@ impl State {
             run,
         })
     }
+
+    /// What a policy makes of a model that has a version, by what it remembers.
+    pub(crate) fn evaluated<'a>(
+        &'a self,
+        goal: &'a Goal,
+        place: usize,
+        policy: &'a PolicyGoal,
+        model: &'a ModelGoal,
+        at: Timestamp,
+    ) -> Option<Evaluated<'a>> {
+        let (state, endpoint) = (self.models.get(&model.name)?, self.endpoints.get(&model.endpoint)?);
+        let current = state.current()?;
+        let spec = &policy.spec;
+        let sight = Sight { goal, spec, model, current, endpoint, at };
+        let signals = sight.signals();
+        let memory = state.memory(&spec.name);
+        let input = Evaluation {
+            at,
+            since: self.done.unwrap_or(at - goal.tick),
+            signals: signals.clone(),
+            history: state.past_runs(&spec.name),
+            rows_if: sight.rows_if(),
+            busy: state.in_flight().map(|run| format!("run {} is in flight", run.request.id)),
+            can_fine_tune: sight.can_fine_tune(),
+        };
+        let verdict = self.policies().get(place)?.evaluate(&input, &memory);
+        Some(Evaluated { sight, memory, signals, verdict })
+    }
+}
+
+/// What a policy makes of a model, and what it goes by.
+pub(crate) struct Evaluated<'a> {
+    sight: Sight<'a>,
+    memory: PolicyState,
+    pub(crate) signals: SignalValues,
+    pub(crate) verdict: Verdict,
 }
 
 /// What a policy sees of a model with a version at an instant.

@@ -218,3 +218,27 @@ proptest! {
         prop_assert!(done.windows(2).all(|pair| pair[1].since(pair[0]) == HOUR), "{done:?}");
     }
 }
+
+#[test]
+fn what_is_seen_after_an_instant_is_what_was_decided_on() {
+    let mut world = World::new(lively(), by_hash);
+    assert_eq!(world.state.seen("keep", "a"), None);
+    let mut compared = 0;
+    for h in 0..24 * 20 {
+        world.tick(h);
+        let decisions = world.decisions().into_iter().filter(|(at, one)| *at == hour(h) && one.run.is_none());
+        for (at, decision) in decisions {
+            let seen = world.state.seen(decision.policy.as_ref().unwrap(), &decision.model).unwrap();
+            assert_eq!(seen.at, at);
+            // A baseline may have been completed since; what has nothing to do with one is the same.
+            for member in ["fresh.age", "volume.rows"] {
+                assert_eq!(seen.signals.get(member).to_json(), decision.signals["values"][member], "at {at}");
+            }
+            let names: Vec<&str> = seen.triggers.iter().map(|trigger| &*trigger.name).collect();
+            assert_eq!(names, ["degraded", "regular", "too_old"]);
+            compared += 1;
+        }
+        world.play(h..h + 1);
+    }
+    assert!(compared > 10, "{compared}");
+}
