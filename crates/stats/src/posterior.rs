@@ -279,7 +279,7 @@ mod tests {
         chances
     }
 
-    /// Two arms with whole-numbered shapes have a closed form (Miller 2015, formula 6).
+    /// Two arms with whole-numbered shapes have a closed form (Miller, Formulas for Bayesian A/B testing).
     fn second_beats_first((a, b): (u32, u32), (c, d): (u32, u32)) -> f64 {
         let ln_beta = |x: f64, y: f64| ln_gamma(x) + ln_gamma(y) - ln_gamma(x + y);
         let (a, b, d) = (f64::from(a), f64::from(b), f64::from(d));

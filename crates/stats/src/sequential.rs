@@ -3,8 +3,11 @@
 //! An ordinary p-value that is looked at after every batch, until it is small, is wrong far more often than
 //! it says (37 % instead of 5 % in 100 looks). The bounds here hold at all looks at once: asymptotic
 //! confidence sequences in their form for independent rows (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas,
-//! Annals of Statistics 2024, theorem 2.2; a normal mixture, Robbins 1970). They are asymptotic in that a
-//! variance is estimated, which is why nothing is said before [`FIRST_LOOK`] rows.
+//! Annals of Statistics 2024, theorem 2.2; a normal mixture, Robbins 1970). They are asymptotic: a
+//! variance is estimated and a mean is taken as nearly normal, which is why nothing is said before
+//! [`FIRST_LOOK`] rows. Two arms of like size cancel each other's skewness and keep the claimed error rate even for
+//! rare outcomes; a single mean of outcomes that are ones in 5 % of the rows is wrong in about 10 % of the tests
+//! instead of 5 % when looked at from row 100 on.
 //!
 //! The rows must be independent, and which arm a row goes to must not depend on earlier outcomes: under a
 //! bandit give inverse-propensity scores instead of outcomes.
@@ -15,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::moments::Moments;
 
 /// Rows (of each arm) before which the estimated variance is not trusted and no test is made.
-pub const FIRST_LOOK: u64 = 24;
+pub const FIRST_LOOK: u64 = 100;
 
 /// How sure, and for which sample size the bounds are tightest.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,22 +124,27 @@ pub struct Sequence {
     pub upper: f64,
 }
 
-/// The sequence for a mean. Nothing below [`FIRST_LOOK`] rows, or when a figure is not finite.
+/// The sequence for a mean. Nothing below [`FIRST_LOOK`] rows, when all rows are equal (which says nothing of how
+/// far they may lie from the mean: a hundred zeros can come from a rate of 5 %), or when a figure is not finite.
 pub fn mean(moments: &Moments, design: Design) -> Option<Sequence> {
-    if moments.n < FIRST_LOOK {
+    if moments.n < FIRST_LOOK || moments.m2 == 0.0 {
         return None;
     }
     sequence(moments.mean, moments.variance()? / moments.n as f64, moments.n, design)
 }
 
-/// The sequence for the mean behind `a` minus the mean behind `b`. Nothing below [`FIRST_LOOK`] rows of
-/// either, or when a figure is not finite.
+/// The sequence for the mean behind `a` minus the mean behind `b`. An arm whose rows are all equal is given the
+/// variance of the other. Nothing below [`FIRST_LOOK`] rows of either, when all rows of both are equal, or
+/// when a figure is not finite.
 pub fn difference(a: &Moments, b: &Moments, design: Design) -> Option<Sequence> {
-    if a.n.min(b.n) < FIRST_LOOK {
+    let estimate = a.mean - b.mean;
+    if a.n.min(b.n) < FIRST_LOOK || (a.m2 == 0.0 && b.m2 == 0.0 && estimate == 0.0) {
         return None;
     }
-    let squared_error = a.variance()? / a.n as f64 + b.variance()? / b.n as f64;
-    sequence(a.mean - b.mean, squared_error, a.n + b.n, design)
+    let (of_a, of_b) = (a.variance()?, b.variance()?);
+    let or = |own: f64, other: f64| if own == 0.0 { other } else { own };
+    let squared_error = or(of_a, of_b) / a.n as f64 + or(of_b, of_a) / b.n as f64;
+    sequence(estimate, squared_error, a.n + b.n, design)
 }
 
 /// Written with the standard error `e` of the estimate and `v = rows · rho²`, half-width and p-value are
@@ -163,7 +171,7 @@ fn sequence(estimate: f64, squared_error: f64, rows: u64, design: Design) -> Opt
 }
 
 fn p_value(estimate: f64, squared_error: f64, v: f64) -> f64 {
-    // Without any difference there is no evidence, even where equal rows leave no error to divide by.
+    // No difference is no evidence, even where no error is left to divide by.
     if estimate == 0.0 {
         return 1.0;
     }
@@ -204,12 +212,24 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_never_vary_are_certain() {
+    fn an_arm_that_never_varies_is_no_certainty() {
         let (zero, one) = (moments(100, 0.0, 0.0), moments(100, 1.0, 0.0));
-        let same = difference(&zero, &zero, Design::default()).unwrap();
-        assert_eq!((same.half_width, same.p_value), (0.0, 1.0));
+        assert_eq!(
+            (mean(&zero, Design::default()), difference(&zero, &zero, Design::default())),
+            (None, None)
+        );
+        let (rare, as_rare) = (moments(500, 0.02, 0.02), moments(100, 0.0, 0.02));
+        let told = difference(&zero, &rare, Design::default());
+        assert_eq!(told, difference(&as_rare, &rare, Design::default()));
+        // Two arms of a hundred equal rows each that differ do not come from one mean.
         let apart = difference(&one, &zero, Design::default()).unwrap();
         assert_eq!((apart.estimate, apart.half_width, apart.p_value), (1.0, 0.0, 0.0));
+    }
+
+    #[test]
+    fn fifty_rows_agree_with_the_formula_in_numpy() {
+        let told = sequence(2.0, 4.0 / 50.0, 50, Design::new(0.05, 5_000).unwrap()).unwrap();
+        assert!((told.half_width - 2.569_450_521_197_577_8).abs() < 1e-12, "{told:?}");
     }
 
     /// The exact boundary of the half-normal mixture by bisection: where twice the normal mixture, times the
@@ -231,7 +251,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_one_sided_bound_covers_the_exact_one_closely(rows in 24_u64..100_000, alpha in 0.001..0.2_f64) {
+        fn the_one_sided_bound_covers_the_exact_one_closely(rows in FIRST_LOOK..100_000, alpha in 0.001..0.2_f64) {
             let design = Design::new(alpha, 500).unwrap();
             let ours = mean(&moments(rows, 0.0, 1.0), design).unwrap();
             let in_errors = ours.upper * (rows as f64).sqrt();
@@ -243,7 +263,7 @@ mod tests {
 
         #[test]
         fn the_p_value_is_below_alpha_exactly_when_zero_is_outside(
-            rows in 24_u64..5_000,
+            rows in FIRST_LOOK..5_000,
             estimate in -1.0..1.0_f64,
             variance in 0.01..4.0_f64,
             alpha in 0.001..0.3_f64,
@@ -256,7 +276,7 @@ mod tests {
 
         #[test]
         fn swapping_arms_mirrors_the_result(
-            n in 24_u64..500, m in 24_u64..500, apart in -1.0..1.0_f64, variance in 0.0..4.0_f64,
+            n in FIRST_LOOK..500, m in FIRST_LOOK..500, apart in -1.0..1.0_f64, variance in 0.0..4.0_f64,
         ) {
             let (a, b) = (moments(n, apart, variance), moments(m, 0.25, 1.0));
             let there = difference(&a, &b, Design::default()).unwrap();
