@@ -16,7 +16,7 @@ pub struct Evidence {
     /// The arm with the highest mean reward, as an index; nothing before each arm has a reward.
     pub best: Option<usize>,
     /// The probability, if no arm is better than every other, of ever seeing one lead this clearly; it may be
-    /// looked at as often as one likes. Nothing before each arm has 24 rewards.
+    /// looked at as often as one likes. Nothing before each arm has 100 rewards.
     pub p_value: Option<f64>,
     /// The probability that `best` has the highest expected reward; nothing below 100 rewards an arm.
     pub probability_best: Option<f64>,
