@@ -58,6 +58,12 @@ impl Pairs {
         }
     }
 
+    /// From now on count only pairs that were not folded yet: of a comparison that begins with them.
+    pub fn forget_matured(&mut self) {
+        self.closed = PairedMoments::default();
+        self.unusable = 0;
+    }
+
     /// What the pairs that have matured at `now` say.
     pub fn evidence(&self, now: Timestamp) -> PairedEvidence {
         let mut moments = self.closed;

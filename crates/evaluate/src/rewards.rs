@@ -35,7 +35,8 @@ pub struct Earning {
 pub struct Rewards {
     earning: Earning,
     arms: Vec<ArmRewards>,
-    waiting: Waiting<(Arc<str>, f64)>,
+    /// Of each prediction, the arms with their rewards: in shadow it has one of every arm.
+    waiting: Waiting<Vec<(Arc<str>, f64)>>,
     /// Rewards that ever counted, of all arms.
     counted: u64,
     regime: u32,
@@ -97,7 +98,10 @@ impl Rewards {
             && !reward.is_nan()
         {
             let scaled = (reward.max(low).min(high) - low) / (high - low);
-            self.waiting.insert(matured_at, position, (Arc::clone(&arm.name), scaled));
+            let of_prediction = self.waiting.at(matured_at, position);
+            if of_prediction.iter().all(|(known, _)| *known != arm.name) {
+                of_prediction.push((Arc::clone(&arm.name), scaled));
+            }
         }
     }
 
@@ -108,20 +112,26 @@ impl Rewards {
     /// before that no longer counts, even if its label comes later. The changes are returned in their order.
     pub fn mature(&mut self, now: Timestamp) -> Vec<RegimeChange> {
         let mut changes = Vec::new();
-        while let Some((matured_at, (name, scaled))) = self.waiting.next_matured(now) {
-            if self.regime_from.is_some_and(|from| matured_at < from) {
-                continue;
-            }
-            // An arm that was taken out since is passed over.
-            let Some(arm) = self.arms.iter_mut().find(|arm| arm.name == name) else { continue };
-            self.counted += 1;
-            arm.moments.push(scaled);
-            let reward = Counted { number: self.counted, matured_at, scaled };
-            if let Some(shift) = arm.recent.as_mut().and_then(|recent| recent.push(reward)) {
-                changes.push(self.restart(name, shift, matured_at));
+        while let Some((matured_at, of_prediction)) = self.waiting.next_matured(now) {
+            for (name, scaled) in of_prediction {
+                changes.extend(self.count(name, scaled, matured_at));
             }
         }
         changes
+    }
+
+    /// Count a matured reward; the change of regime that is found by it.
+    fn count(&mut self, name: Arc<str>, scaled: f64, matured_at: Timestamp) -> Option<RegimeChange> {
+        if self.regime_from.is_some_and(|from| matured_at < from) {
+            return None;
+        }
+        // An arm that was taken out since is passed over.
+        let arm = self.arms.iter_mut().find(|arm| arm.name == name)?;
+        self.counted += 1;
+        arm.moments.push(scaled);
+        let reward = Counted { number: self.counted, matured_at, scaled };
+        let shift = arm.recent.as_mut().and_then(|recent| recent.push(reward))?;
+        Some(self.restart(name, shift, matured_at))
     }
 
     /// Take an arm out: its rewards count no more, and it has no share.
@@ -146,7 +156,7 @@ impl Rewards {
         self.regime
     }
 
-    /// How many rewards wait for their maturity.
+    /// How many predictions wait for their maturity.
     pub fn waiting(&self) -> usize {
         self.waiting.len()
     }
