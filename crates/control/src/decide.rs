@@ -5,13 +5,15 @@ use std::sync::Arc;
 use perennial_evaluate::Metric;
 use perennial_expr::Expr;
 use perennial_policy::{
-    Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, PolicyState, RowsIf, SignalKind,
-    SignalValues, Training, Verdict, decision_key, labels_schema,
+    DriftMembers, Evaluation, GateSpec, Outcome, PerformanceReading, PolicySpec, PolicyState, RowsIf,
+    SignalKind, SignalValues, Training, Verdict, decision_key, labels_schema,
 };
 use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
+use crate::detector::Detector;
 use crate::endpoint::EndpointState;
-use crate::model::Version;
+use crate::model::{InFlight, Version};
+use crate::watched::Watched;
 use crate::{
     DataRange, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction, RunRequest, State, baseline,
 };
@@ -150,7 +152,7 @@ impl State {
         let (state, endpoint) = (self.models.get(&model.name)?, self.endpoints.get(&model.endpoint)?);
         let current = state.current()?;
         let spec = &policy.spec;
-        let sight = Sight { goal, spec, model, current, endpoint, at };
+        let sight = Sight { goal, spec, model, watched: state.watched(), current, endpoint, at };
         let signals = sight.signals();
         let memory = state.memory(&spec.name);
         let input = Evaluation {
@@ -159,10 +161,10 @@ impl State {
             signals: signals.clone(),
             history: state.past_runs(&spec.name),
             rows_if: sight.rows_if(),
-            busy: state.in_flight().map(|run| format!("run {} is in flight", run.request.id)),
+            busy: state.in_flight().map(InFlight::busy),
             can_fine_tune: sight.can_fine_tune(),
         };
-        let verdict = self.policies().get(place)?.evaluate(&input, &memory);
+        let verdict = self.compiled().policies().get(place)?.evaluate(&input, &memory);
         Some(Evaluated { sight, memory, signals, verdict })
     }
 }
@@ -180,6 +182,7 @@ struct Sight<'a> {
     goal: &'a Goal,
     spec: &'a PolicySpec,
     model: &'a ModelGoal,
+    watched: &'a Watched,
     current: &'a Version,
     endpoint: &'a EndpointState,
     at: Timestamp,
@@ -193,7 +196,13 @@ impl Sight<'_> {
                 SignalKind::Performance { metric, window, min_rows } => {
                     values.performance(&signal.name, metric, *min_rows, &self.performance(metric, *window));
                 }
-                SignalKind::Drift { .. } | SignalKind::Detector { .. } => {}
+                SignalKind::Drift { .. } => values.drift(&signal.name, self.drift(&signal.name)),
+                SignalKind::Detector { .. } => {
+                    let detector = self.watched.detector(&self.spec.name, &signal.name);
+                    let said =
+                        detector.map_or_else(|| Err("it was just declared".to_owned()), Detector::said);
+                    values.detector(&signal.name, detector.map_or(0, Detector::alarms), said);
+                }
                 SignalKind::Staleness => {
                     values.staleness(&signal.name, Ok(self.at.since(self.current.data_end_at)));
                 }
@@ -205,6 +214,20 @@ impl Sight<'_> {
             }
         }
         values
+    }
+
+    fn drift(&self, signal: &str) -> Result<DriftMembers, String> {
+        let measured = self.watched.reading(&self.spec.name, signal);
+        let measured = measured.filter(|measured| measured.number == self.current.id.number);
+        let reading = &measured.ok_or_else(|| "it was not measured yet".to_owned())?.reading;
+        let reading = reading.as_ref().map_err(String::clone)?;
+        Ok(DriftMembers {
+            share: reading.share,
+            weighted_share: reading.weighted_share,
+            worst: reading.worst.clone(),
+            max_effect: reading.max_effect,
+            alarmed: reading.alarmed,
+        })
     }
 
     fn performance(&self, metric: &str, window: TimeSpan) -> PerformanceReading {

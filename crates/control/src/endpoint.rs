@@ -9,7 +9,10 @@ use perennial_evaluate::{
 use perennial_types::{Position, TimeSpan};
 use serde::{Deserialize, Serialize};
 
-use crate::{Routed, RoutingCause};
+use crate::compiled::Compiled;
+use crate::experiment::{Experiment, Instant};
+use crate::model::ModelState;
+use crate::{ExperimentChange, ExperimentGoal, ExperimentMoved, Routed, RoutingCause};
 
 /// The traffic of an endpoint and its labelled predictions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,6 +25,8 @@ pub struct EndpointState {
     initial: Arc<str>,
     /// The model that an experiment made the champion.
     promoted: Option<Arc<str>>,
+    /// The declared experiment.
+    experiment: Option<Experiment>,
     /// The last change of traffic.
     routed: Option<Routed>,
     /// What happened since then that may change it again.
@@ -37,14 +42,17 @@ impl EndpointState {
             late: 0,
             initial: Arc::clone(&spec.initial),
             promoted: None,
+            experiment: None,
             routed: None,
             causes: Vec::new(),
         }
     }
 
     /// The endpoint is declared like this from now on. A champion that is no longer one of its models gives way
-    /// to the initial model.
-    pub(crate) fn declare(&mut self, spec: &EndpointSpec) {
+    /// to the initial model; an experiment whose declaration has changed is another one and begins anew.
+    pub(crate) fn declare(&mut self, spec: &EndpointSpec, experiment: Option<&ExperimentGoal>) {
+        let same = |running: &Experiment| experiment.is_some_and(|goal| goal.version == running.version());
+        self.experiment = self.experiment.take().filter(same).or_else(|| experiment.map(Experiment::new));
         self.initial = Arc::clone(&spec.initial);
         self.promoted = self.promoted.take().filter(|champion| spec.models.contains(champion));
         self.because(RoutingCause::Declarations, "the declarations have changed".to_owned());
@@ -53,6 +61,24 @@ impl EndpointState {
     /// The model that answers when nothing else decides.
     pub fn champion(&self) -> &Arc<str> {
         self.promoted.as_ref().unwrap_or(&self.initial)
+    }
+
+    /// The declared experiment, and what it has shown.
+    pub fn experiment(&self) -> Option<&Experiment> {
+        self.experiment.as_ref()
+    }
+
+    /// The declared experiment moved.
+    pub(crate) fn move_experiment(&mut self, moved: &ExperimentMoved) {
+        if let Some(experiment) =
+            self.experiment.as_mut().filter(|experiment| experiment.spec().name == moved.experiment)
+        {
+            experiment.moved(&moved.change, moved.at, &moved.reason);
+        }
+        match &moved.change {
+            ExperimentChange::Concluded { champion } => self.promoted = Some(Arc::clone(champion)),
+            ExperimentChange::Began | ExperimentChange::ArmRemoved(_) => {}
+        }
     }
 
     /// How requests are split, since the last change; nothing while there is no version to answer them.
@@ -71,8 +97,12 @@ impl EndpointState {
     }
 
     /// An instant is over: what happened before it has changed the traffic already, if at all.
-    pub(crate) fn settle(&mut self) {
+    pub(crate) fn settle(&mut self, instant: Instant<'_>) {
         self.causes.clear();
+        if let Some(experiment) = &mut self.experiment {
+            experiment.mature(instant.at);
+            experiment.look(instant);
+        }
     }
 
     /// What happened since the last change of traffic: the first cause, and all reasons as one sentence.
@@ -88,23 +118,32 @@ impl EndpointState {
         self.performance.entry(Arc::clone(model)).or_insert_with(fresh).keep_at_least(keep);
     }
 
-    pub(crate) fn predicted(&mut self, prediction: Prediction) {
-        if let Some(joined) = self.join.predicted(prediction) {
-            self.count(&joined);
+    pub(crate) fn predicted(&mut self, prediction: Prediction) -> Option<Joined> {
+        if let Some(experiment) = &mut self.experiment {
+            experiment.predicted(&prediction, self.routed.as_ref());
         }
+        self.join.predicted(prediction)
     }
 
     pub(crate) fn labelled(&mut self, feedback: Feedback) -> Joined {
-        let joined = self.join.labelled(feedback);
-        self.count(&joined);
-        joined
+        self.join.labelled(feedback)
     }
 
-    fn count(&mut self, joined: &Joined) {
+    /// Take a joined label into account.
+    pub(crate) fn count(
+        &mut self,
+        joined: &Joined,
+        matures_after: TimeSpan,
+        models: &BTreeMap<Arc<str>, ModelState>,
+        compiled: &Compiled,
+    ) {
         match joined {
             Joined::Labelled(row) => {
                 self.labels.labelled(row);
                 self.performance.values_mut().for_each(|performance| performance.labelled(row));
+                if let Some(experiment) = &mut self.experiment {
+                    experiment.labelled(row, matures_after, models, compiled);
+                }
             }
             Joined::Late(_) => self.late += 1,
             Joined::Duplicate | Joined::Conflict { .. } | Joined::Parked => {}

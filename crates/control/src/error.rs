@@ -13,6 +13,14 @@ pub enum ControlError {
         /// What would help.
         help: String,
     },
+    /// No report of this name is declared.
+    #[error("no report {name:?}{help}")]
+    UnknownReport {
+        /// What was asked for.
+        name: String,
+        /// What would help.
+        help: String,
+    },
     /// A rollback that has no target.
     #[error("model {model:?} {reason}")]
     NoTarget {
@@ -30,7 +38,7 @@ impl ControlError {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::UnknownModel { .. } => Kind::NotFound,
+            Self::UnknownModel { .. } | Self::UnknownReport { .. } => Kind::NotFound,
             Self::NoTarget { .. } => Kind::Conflict,
             Self::Goal(_) => Kind::Invalid,
         }

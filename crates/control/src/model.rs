@@ -3,11 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use perennial_evaluate::{LabelledPrediction, Prediction};
 use perennial_policy::{Finished, PastRun, PolicyState, RunOutcome};
-use perennial_types::{Position, Timestamp};
+use perennial_types::{ContentHash, Position, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::{Outcome, RunFinished, RunRequest, RunVerdict, Trained, VersionRef};
+use crate::comparison::Seen;
+use crate::compiled::Compiled;
+use crate::rollback::Watch;
+use crate::rollout::Rollout;
+use crate::terms::Terms;
+use crate::watched::Watched;
+use crate::{Outcome, RolloutChange, RunFinished, RunRequest, RunVerdict, Trained, VersionRef};
 
 /// A model's versions, runs and policies' memories.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -24,6 +31,10 @@ pub struct ModelState {
     history: Vec<EndedRun>,
     /// What each policy keeps in mind about this model.
     memories: BTreeMap<Arc<str>, PolicyState>,
+    /// The promotion of the current version, while it may be taken back.
+    watch: Option<Watch>,
+    /// What signals have measured.
+    watched: Watched,
 }
 
 /// A version of a model.
@@ -40,6 +51,8 @@ pub struct Version {
     /// Baselines of performance signals by their key, once their first full window was complete; inherited
     /// from the parent until then.
     pub baselines: BTreeMap<Arc<str>, Baseline>,
+    /// Where the sample of its training rows is.
+    pub reference: Option<ContentHash>,
 }
 
 /// The figure that a performance signal is compared with.
@@ -51,28 +64,49 @@ pub struct Baseline {
     pub inherited: bool,
 }
 
-/// A run without an outcome or a verdict yet.
+/// A run without an outcome or a verdict yet, or with a candidate in rollout.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct InFlight {
     /// What was asked for.
     pub request: RunRequest,
-    /// The policy that asked; nothing for a first fit.
-    pub policy: Option<Arc<str>>,
-    /// How it ended, before a verdict.
+    /// How its candidate reaches traffic; nothing for a first fit.
+    pub terms: Option<Terms>,
+    /// How it ended.
     pub outcome: Option<Outcome>,
     /// The version it made.
     pub version: Option<VersionRef>,
+    /// The rollout of that version, once it was admitted.
+    pub rollout: Option<Rollout>,
+}
+
+impl InFlight {
+    /// Why its model's policies wait.
+    pub(crate) fn busy(&self) -> String {
+        match (&self.rollout, &self.terms) {
+            (Some(rollout), Some(terms)) => rollout.sentence(terms),
+            (Some(_), None) | (None, _) => format!("run {} is in flight", self.request.id),
+        }
+    }
+
+    /// The candidate in rollout and the terms that it is under.
+    pub fn in_rollout(&self) -> Option<(&Rollout, &Terms)> {
+        self.rollout.as_ref().zip(self.terms.as_ref())
+    }
 }
 
 /// A run that was judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EndedRun {
+    /// The run.
+    pub run: Arc<str>,
     /// The policy that asked.
     pub policy: Option<Arc<str>>,
     /// When it was asked for.
     pub requested_at: Timestamp,
-    /// When it was judged.
+    /// When it was judged or its candidate left the rollout.
     pub finished_at: Timestamp,
+    /// When a policy took its promotion back.
+    pub rolled_back_at: Option<Timestamp>,
     /// What came of it.
     pub verdict: RunVerdict,
     /// Rows times epochs.
@@ -82,10 +116,15 @@ pub struct EndedRun {
 }
 
 impl EndedRun {
-    fn outcome(&self) -> RunOutcome {
-        match self.verdict {
+    /// A promotion that was taken back is a failure since then.
+    fn finished(&self) -> Finished {
+        let outcome = match self.verdict {
             RunVerdict::Promoted | RunVerdict::Admitted => RunOutcome::Success,
             RunVerdict::Refused | RunVerdict::Failed => RunOutcome::Failure,
+        };
+        match self.rolled_back_at {
+            Some(at) => Finished { at, outcome: RunOutcome::Failure },
+            None => Finished { at: self.finished_at, outcome },
         }
     }
 }
@@ -139,10 +178,74 @@ impl ModelState {
         of_policy
             .map(|run| PastRun {
                 requested_at: run.requested_at,
-                finished: Some(Finished { at: run.finished_at, outcome: run.outcome() }),
+                finished: Some(run.finished()),
                 row_visits: run.row_visits,
             })
             .collect()
+    }
+
+    /// The promotion of the current version, while it may be taken back.
+    pub fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
+    }
+
+    /// What signals have measured.
+    pub fn watched(&self) -> &Watched {
+        &self.watched
+    }
+
+    pub(crate) fn watched_mut(&mut self) -> &mut Watched {
+        &mut self.watched
+    }
+
+    /// The terms that compiled conditions must be kept for.
+    pub(crate) fn terms(&self) -> impl Iterator<Item = &Terms> {
+        let of_run = self.run.as_ref().and_then(|run| run.terms.as_ref());
+        of_run.into_iter().chain(self.watch.as_ref().map(Watch::terms))
+    }
+
+    /// Take a request of the model's endpoint into account.
+    pub(crate) fn predicted(&mut self, model: &str, prediction: &Prediction) {
+        if let Some(rollout) = self.run.as_mut().and_then(|run| run.rollout.as_mut()) {
+            rollout.predicted(model, prediction);
+        }
+    }
+
+    /// Take a labelled request of the model's endpoint into account.
+    pub(crate) fn labelled(
+        &mut self,
+        model: &str,
+        row: &LabelledPrediction,
+        matures_after: TimeSpan,
+        compiled: &Compiled,
+    ) {
+        if let Some(InFlight { rollout: Some(rollout), terms: Some(terms), .. }) = &mut self.run {
+            rollout.labelled(row, model, Seen { terms, matures_after, compiled });
+        }
+        if let Some(watch) = &mut self.watch {
+            watch.labelled(row, model, matures_after, compiled);
+        }
+        if let Some(prediction) = self.current.and_then(|number| crate::comparison::score(row, model, number))
+        {
+            self.watched.labelled(prediction, row);
+        }
+    }
+
+    /// Fold what has matured, and give up watching a promotion that can no longer be taken back: the reason.
+    pub(crate) fn mature(&mut self, now: Timestamp) -> Option<String> {
+        if let Some(rollout) = self.run.as_mut().and_then(|run| run.rollout.as_mut()) {
+            rollout.mature(now);
+        }
+        let watch = self.watch.as_mut()?;
+        watch.mature(now);
+        if now < watch.until() {
+            return None;
+        }
+        let (number, until) = (watch.replaced().number, watch.until());
+        self.watch = None;
+        Some(format!(
+            "version {number}, which was replaced, leaves shadow: a rollback could follow until {until}"
+        ))
     }
 
     pub(crate) fn remember(&mut self, policy: &Arc<str>, memory: PolicyState) {
@@ -153,8 +256,8 @@ impl ModelState {
         self.memories.retain(|name, _| kept(name));
     }
 
-    pub(crate) fn start(&mut self, request: RunRequest, policy: Option<Arc<str>>) {
-        self.run = Some(InFlight { request, policy, outcome: None, version: None });
+    pub(crate) fn start(&mut self, request: RunRequest, terms: Option<Terms>) {
+        self.run = Some(InFlight { request, terms, outcome: None, version: None, rollout: None });
     }
 
     /// The first outcome of the run in flight counts; another run's, or a second one, changes nothing.
@@ -173,29 +276,72 @@ impl ModelState {
 
     /// The run in flight was judged.
     pub(crate) fn judge(&mut self, run: &str, verdict: RunVerdict, at: Timestamp) {
+        match verdict {
+            RunVerdict::Admitted => self.admit(run),
+            RunVerdict::Promoted | RunVerdict::Refused | RunVerdict::Failed => self.end(run, verdict, at),
+        }
+    }
+
+    fn admit(&mut self, run: &str) {
+        let (Some(current), Some(in_flight)) = (self.current, &mut self.run) else { return };
+        if let (true, Some(version), Some(terms)) =
+            (&*in_flight.request.id == run, &in_flight.version, &in_flight.terms)
+        {
+            in_flight.rollout = Some(Rollout::admitted(version.clone(), current, terms));
+        }
+    }
+
+    /// The candidate in rollout moved.
+    pub(crate) fn move_rollout(&mut self, run: &str, change: RolloutChange, at: Timestamp) {
+        match change {
+            RolloutChange::Promoted => self.end(run, RunVerdict::Promoted, at),
+            RolloutChange::Refused => self.end(run, RunVerdict::Refused, at),
+            RolloutChange::Entered(stage) => {
+                let in_flight = self.run.as_mut().filter(|in_flight| &*in_flight.request.id == run);
+                if let Some(rollout) = in_flight.and_then(|in_flight| in_flight.rollout.as_mut()) {
+                    rollout.enter(stage, at);
+                }
+            }
+        }
+    }
+
+    /// The run in flight is over.
+    fn end(&mut self, run: &str, verdict: RunVerdict, at: Timestamp) {
         let Some(ended) = self.run.take_if(|in_flight| &*in_flight.request.id == run) else { return };
         let row_visits = match &ended.outcome {
             Some(Outcome::Succeeded(trained)) => trained.row_visits,
             Some(Outcome::Failed { .. }) | None => 0,
         };
         self.history.push(EndedRun {
-            policy: ended.policy,
+            run: Arc::clone(&ended.request.id),
+            policy: ended.terms.as_ref().map(|terms| Arc::clone(&terms.policy)),
             requested_at: ended.request.requested_at,
             finished_at: at,
+            rolled_back_at: None,
             verdict,
             row_visits,
             labels_to: ended.request.data.to,
         });
-        if let (RunVerdict::Promoted, Some(version)) = (verdict, ended.version) {
-            let inherited = self.current().map(|current| current.baselines.clone()).unwrap_or_default();
-            self.make_current(version.number, at);
-            if let Some(version) = self.version_mut(version.number) {
-                version.baselines = inherited
-                    .into_iter()
-                    .map(|(key, baseline)| (key, Baseline { inherited: true, ..baseline }))
-                    .collect();
-            }
+        if verdict == RunVerdict::Promoted {
+            self.promote(ended, at);
         }
+    }
+
+    fn promote(&mut self, ended: InFlight, at: Timestamp) {
+        let Some(version) = ended.version else { return };
+        let (replaced, comparison) =
+            (self.current().map(|current| current.id.clone()), ended.rollout.map(Rollout::into_comparison));
+        let inherited = self.current().map(|current| current.baselines.clone()).unwrap_or_default();
+        self.make_current(version.number, at);
+        if let Some(version) = self.version_mut(version.number) {
+            version.baselines = inherited
+                .into_iter()
+                .map(|(key, baseline)| (key, Baseline { inherited: true, ..baseline }))
+                .collect();
+        }
+        self.watch = ended.terms.zip(replaced).and_then(|(terms, replaced)| {
+            Watch::begin(ended.request.id, terms, (version.number, at), replaced, comparison)
+        });
     }
 
     fn make_current(&mut self, number: u64, at: Timestamp) {
@@ -206,8 +352,15 @@ impl ModelState {
         }
     }
 
-    /// A version that served before serves again; those promoted after it are no longer "previous".
-    pub(crate) fn roll_back(&mut self, number: u64) {
+    /// A version that served before serves again; those promoted after it are no longer "previous". If a policy
+    /// asked for it, the run that made the current version counts as a failure.
+    pub(crate) fn roll_back(&mut self, number: u64, at: Timestamp, by_policy: bool) {
+        let watch = self.watch.take();
+        if let Some(watch) = watch.filter(|_| by_policy)
+            && let Some(ended) = self.history.iter_mut().rev().find(|ended| ended.run == *watch.run())
+        {
+            ended.rolled_back_at = Some(at);
+        }
         if let Some(index) = self.served.iter().position(|served| *served == number) {
             self.served.truncate(index + 1);
             self.current = Some(number);
@@ -235,5 +388,6 @@ fn version_of(request: &RunRequest, trained: &Trained, number: u64) -> Version {
         data_end_at: trained.dataset.to_time,
         promoted_at: None,
         baselines: BTreeMap::new(),
+        reference: trained.reference,
     }
 }

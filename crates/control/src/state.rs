@@ -3,16 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_evaluate::{Feedback, Prediction};
-use perennial_policy::{Policy, SignalKind};
+use perennial_evaluate::{Feedback, Joined, Prediction};
+use perennial_policy::SignalKind;
 use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, did_you_mean};
 use serde::{Deserialize, Serialize};
 
+use crate::compiled::Compiled;
 use crate::endpoint::EndpointState;
+use crate::experiment::Instant;
 use crate::model::ModelState;
+use crate::terms::Terms;
 use crate::{
-    Applied, ControlError, ControlRecord, Goal, Judged, RolledBack, RoutingCause, RunRequest, RunVerdict,
-    baseline,
+    Applied, ControlError, ControlRecord, ExperimentGoal, Goal, Judged, Keys, RolledBack, RolloutChange,
+    RolloutMoved, RoutingCause, RunRequest, RunVerdict, baseline,
 };
 
 /// What the loop knows. It changes by [`State::apply`] only, so that the log alone determines it.
@@ -26,20 +29,14 @@ pub struct State {
     pub(crate) done: Option<Timestamp>,
     /// The last instant whose decisions were recorded.
     pub(crate) decided: Option<Timestamp>,
+    /// The instant of the last scheduled report of each name.
+    pub(crate) reported: BTreeMap<Arc<str>, Timestamp>,
+    /// Who may call.
+    keys: Arc<Keys>,
     position: Position,
-    /// The goal's policies, compiled; derived, so it is made again after a load.
+    /// Derived, so it is made again after a load.
     #[serde(skip)]
-    policies: Compiled,
-}
-
-/// Compiled policies. Equal whenever the goals are: it says nothing that the goal does not.
-#[derive(Clone, Debug, Default)]
-struct Compiled(Vec<Arc<Policy>>);
-
-impl PartialEq for Compiled {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
+    compiled: Compiled,
 }
 
 /// A record of the log as far as the loop is concerned.
@@ -77,21 +74,47 @@ impl State {
         match input {
             Input::Predicted { endpoint, prediction } => {
                 self.position = prediction.position;
-                if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
-                    endpoint.predicted(prediction);
-                }
+                self.predicted(&endpoint, prediction);
                 Ok(())
             }
             Input::Labelled { endpoint, feedback } => {
                 self.position = feedback.position;
-                if let Some(endpoint) = self.endpoints.get_mut(&endpoint) {
-                    endpoint.labelled(feedback);
+                if let Some(state) = self.endpoints.get_mut(&endpoint) {
+                    let joined = state.labelled(feedback);
+                    self.learn(&endpoint, &joined);
                 }
                 Ok(())
             }
             Input::Control { position, record } => {
                 self.position = position;
                 self.apply_control(record)
+            }
+        }
+    }
+
+    fn predicted(&mut self, endpoint: &str, prediction: Prediction) {
+        let Some(state) = self.endpoints.get_mut(endpoint) else { return };
+        for model in models_of(self.goal.as_ref(), endpoint) {
+            if let Some(state) = self.models.get_mut(model) {
+                state.predicted(model, &prediction);
+            }
+        }
+        if let Some(joined) = state.predicted(prediction) {
+            self.learn(endpoint, &joined);
+        }
+    }
+
+    /// A label was joined to its prediction, or was not.
+    fn learn(&mut self, endpoint: &str, joined: &Joined) {
+        let Some(state) = self.endpoints.get_mut(endpoint) else { return };
+        let specs = self.goal.iter().flat_map(|goal| &goal.endpoints);
+        let spec = specs.into_iter().find(|spec| &*spec.name == endpoint);
+        let matures_after = spec.map_or(TimeSpan::ZERO, |spec| spec.label.matures_after);
+        state.count(joined, matures_after, &self.models, &self.compiled);
+        let Joined::Labelled(row) = joined else { return };
+        for model in spec.into_iter().flat_map(|spec| &spec.models) {
+            if let Some(state) = self.models.get_mut(model) {
+                state.labelled(model, row, matures_after, &self.compiled);
             }
         }
     }
@@ -107,7 +130,8 @@ impl State {
                         model.remember(policy, memory);
                     }
                     if let Some(run) = decision.run {
-                        model.start(run, decision.policy);
+                        let terms = terms_of(self.goal.as_ref(), decision.policy.as_deref(), &run.endpoint);
+                        model.start(run, terms);
                     }
                 }
             }
@@ -123,23 +147,59 @@ impl State {
                     endpoint.route(routed);
                 }
             }
-            ControlRecord::RolloutMoved(_)
-            | ControlRecord::ExperimentMoved(_)
-            | ControlRecord::Measured(_)
-            | ControlRecord::Reported(_)
-            | ControlRecord::KeyAdded(_)
-            | ControlRecord::KeyRevoked(_) => {}
+            ControlRecord::RolloutMoved(moved) => self.apply_rollout(&moved),
+            ControlRecord::ExperimentMoved(moved) => {
+                if let Some(endpoint) = self.endpoints.get_mut(&moved.endpoint) {
+                    endpoint.move_experiment(&moved);
+                    let reason = format!("experiment {:?}: {}", moved.experiment, moved.reason);
+                    endpoint.because(RoutingCause::Experiment, reason);
+                }
+            }
+            ControlRecord::Measured(measured) => {
+                if let Some(model) = self.models.get_mut(&measured.model) {
+                    model.watched_mut().measured(measured);
+                }
+            }
+            ControlRecord::Reported(reported) => {
+                if !reported.on_demand {
+                    self.reported.insert(reported.request.report, reported.request.at);
+                }
+            }
+            ControlRecord::KeyAdded(_) | ControlRecord::KeyRevoked(_) => {
+                Arc::make_mut(&mut self.keys).apply(&record);
+            }
             ControlRecord::InstantDone { at } => {
+                self.settle(at);
                 self.done = Some(at);
-                self.endpoints.values_mut().for_each(EndpointState::settle);
                 self.complete_baselines(at);
             }
         }
         Ok(())
     }
 
+    /// An instant is over.
+    fn settle(&mut self, at: Timestamp) {
+        let Some(goal) = &self.goal else { return };
+        for spec in &goal.endpoints {
+            let Some(endpoint) = self.endpoints.get_mut(&spec.name) else { continue };
+            endpoint.settle(Instant {
+                at,
+                since: self.done,
+                models: &self.models,
+                initial: &spec.initial,
+                compiled: &self.compiled,
+            });
+            for name in &spec.models {
+                let over = self.models.get_mut(name).and_then(|model| model.mature(at));
+                if let Some(reason) = over {
+                    endpoint.because(RoutingCause::Rollback, format!("{name}: {reason}"));
+                }
+            }
+        }
+    }
+
     fn apply_goal(&mut self, applied: Applied) -> Result<(), ControlError> {
-        let policies = compile(&applied.goal)?;
+        let compiled = self.compile(&applied.goal)?;
         for model in &applied.goal.models {
             self.models.entry(Arc::clone(&model.name)).or_default();
         }
@@ -148,17 +208,21 @@ impl State {
                 .endpoints
                 .entry(Arc::clone(&endpoint.name))
                 .or_insert_with(|| EndpointState::new(endpoint));
-            state.declare(endpoint);
+            let experiments = applied.goal.experiments.iter();
+            let of_endpoint = |experiment: &&ExperimentGoal| experiment.spec.endpoint == endpoint.name;
+            state.declare(endpoint, experiments.into_iter().find(of_endpoint));
             for model in &endpoint.models {
                 state.watch(model, endpoint, longest_window(&applied.goal, model));
             }
         }
-        for model in self.models.values_mut() {
+        for (name, model) in &mut self.models {
+            let policies = applied.goal.policies.iter().map(|policy| &policy.spec);
+            model.watched_mut().declare(policies.filter(|policy| policy.models.contains(name)));
             model.forget_policies_but(|name| {
                 applied.goal.policies.iter().any(|policy| &*policy.spec.name == name)
             });
         }
-        self.policies = Compiled(policies);
+        self.compiled = compiled;
         self.hash = Some(applied.hash);
         self.goal = Some(applied.goal);
         Ok(())
@@ -173,9 +237,22 @@ impl State {
         self.because(&judged.endpoint, cause, format!("{} {} was promoted", judged.model, version.number));
     }
 
+    fn apply_rollout(&mut self, moved: &RolloutMoved) {
+        if let Some(model) = self.models.get_mut(&moved.model) {
+            model.move_rollout(&moved.run, moved.change, moved.at);
+        }
+        let what = match moved.change {
+            RolloutChange::Entered(stage) => format!("entered stage {stage} of its rollout"),
+            RolloutChange::Promoted => "was promoted".to_owned(),
+            RolloutChange::Refused => "was refused".to_owned(),
+        };
+        let reason = format!("{} {} {what}: {}", moved.model, moved.version.number, moved.reason);
+        self.because(&moved.endpoint, RoutingCause::Rollout, reason);
+    }
+
     fn apply_rollback(&mut self, rolled_back: &RolledBack) {
         if let Some(model) = self.models.get_mut(&rolled_back.model) {
-            model.roll_back(rolled_back.to.number);
+            model.roll_back(rolled_back.to.number, rolled_back.at, rolled_back.policy.is_some());
         }
         let (model, from, to) = (&rolled_back.model, rolled_back.from.number, rolled_back.to.number);
         let reason = format!("{model} went back from {from} to {to}: {}", rolled_back.reason);
@@ -213,7 +290,7 @@ impl State {
     /// When the saved goal does not compile.
     pub fn restore(&mut self) -> Result<(), ControlError> {
         if let Some(goal) = &self.goal {
-            self.policies = Compiled(compile(goal)?);
+            self.compiled = self.compile(goal)?;
         }
         Ok(())
     }
@@ -236,6 +313,16 @@ impl State {
     /// The last record that was taken into account.
     pub fn position(&self) -> Position {
         self.position
+    }
+
+    /// Who may call, as of the last record: a copy that costs nothing.
+    pub fn keys(&self) -> Arc<Keys> {
+        Arc::clone(&self.keys)
+    }
+
+    /// When each scheduled report was last written.
+    pub fn reported(&self) -> &BTreeMap<Arc<str>, Timestamp> {
+        &self.reported
     }
 
     /// A model's state.
@@ -264,8 +351,17 @@ impl State {
         in_flight.filter(|run| run.outcome.is_none()).map(|run| run.request.clone()).collect()
     }
 
-    pub(crate) fn policies(&self) -> &[Arc<Policy>] {
-        &self.policies.0
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
+    /// A goal, and the terms of what was begun under earlier ones.
+    fn compile(&self, goal: &Goal) -> Result<Compiled, ControlError> {
+        let mut compiled = Compiled::of(goal)?;
+        for terms in self.models.values().flat_map(ModelState::terms) {
+            compiled.add(terms)?;
+        }
+        Ok(compiled)
     }
 
     /// A rollback by hand: to the version of this number, or to the one that served before.
@@ -312,7 +408,7 @@ impl State {
     pub(crate) fn judgement(&self, at: Timestamp) -> Option<Judged> {
         let (name, run) = self.models.iter().find_map(|(name, model)| {
             let run = model.in_flight()?;
-            run.outcome.is_some().then_some((name, run))
+            (run.outcome.is_some() && run.rollout.is_none()).then_some((name, run))
         })?;
         let (verdict, reason) = crate::judge::verdict(run);
         let version = run.version.clone();
@@ -326,13 +422,19 @@ impl State {
     }
 }
 
-fn compile(goal: &Goal) -> Result<Vec<Arc<Policy>>, ControlError> {
-    let compiled = goal.policies.iter().map(|policy| {
-        Policy::compile(&policy.spec)
-            .map(Arc::new)
-            .map_err(|error| ControlError::Goal(format!("policy {:?}: {error}", policy.spec.name)))
-    });
-    compiled.collect()
+/// The models of a declared endpoint.
+fn models_of<'a>(goal: Option<&'a Goal>, endpoint: &str) -> &'a [Arc<str>] {
+    let endpoints = goal.map(|goal| goal.endpoints.as_slice()).unwrap_or_default();
+    let spec = endpoints.iter().find(|spec| &*spec.name == endpoint);
+    spec.map(|spec| spec.models.as_slice()).unwrap_or_default()
+}
+
+/// The terms of a run that a policy starts now.
+fn terms_of(goal: Option<&Goal>, policy: Option<&str>, endpoint: &str) -> Option<Terms> {
+    let (goal, policy) = (goal?, policy?);
+    let policy = goal.policies.iter().find(|declared| &*declared.spec.name == policy)?;
+    let endpoint = goal.endpoints.iter().find(|declared| &*declared.name == endpoint)?;
+    Some(Terms::of(&policy.spec, endpoint, goal))
 }
 
 /// The longest window that a policy asks for, and a tick, so that a window that ended at the last tick is

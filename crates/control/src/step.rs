@@ -2,7 +2,7 @@
 
 use perennial_types::Timestamp;
 
-use crate::{ControlError, ControlRecord, Decided, Input, RunRequest, State};
+use crate::{ControlError, ControlRecord, Decided, Input, MeasureRequest, ReportRequest, RunRequest, State};
 
 /// What is to be done next at an instant.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +12,10 @@ pub enum Step {
     /// Carry out these runs and append how they ended. It is one at a time: two outcomes before a verdict would
     /// leave their order to when an instant is interrupted.
     CarryOut(Vec<RunRequest>),
+    /// Measure these drift signals, append what was found and apply it.
+    Measure(Vec<MeasureRequest>),
+    /// Write this report, append that it is written and apply it.
+    Report(ReportRequest),
     /// Everything due at this instant is done.
     Done,
 }
@@ -30,8 +34,9 @@ impl State {
     /// out in between: whatever is interrupted, the next call goes on from there. `now` is the present, which
     /// under the event clock is the instant itself.
     ///
-    /// The order at an instant: verdicts on runs that ended, decisions of policies, runs one at a time and each
-    /// judged, and then the traffic that follows from all of it.
+    /// The order at an instant: verdicts on runs that ended, rollbacks, moves of rollouts and of experiments,
+    /// measurements, decisions of policies, runs one at a time and each judged, the traffic that follows from all
+    /// of it, reports.
     pub fn step(&self, at: Timestamp, now: Timestamp, pace: Pace) -> Step {
         let Some(goal) = &self.goal else { return Step::Done };
         if let Some(record) = self.at_once(now) {
@@ -39,6 +44,9 @@ impl State {
         }
         let done = self.done.is_some_and(|done| done >= at);
         if !done && self.decided.is_none_or(|decided| decided < at) {
+            if let Some(step) = self.moves(goal, at, now) {
+                return step;
+            }
             let decisions = self.decisions(goal, at);
             if !decisions.is_empty() {
                 return Step::Append(vec![ControlRecord::Decided(Decided { at, decisions })]);
@@ -52,7 +60,13 @@ impl State {
         if let Some(routed) = self.routing(at, now) {
             return Step::Append(vec![ControlRecord::Routed(routed)]);
         }
-        if done { Step::Done } else { Step::Append(vec![ControlRecord::InstantDone { at }]) }
+        if done {
+            return Step::Done;
+        }
+        match self.report_due(goal, at) {
+            Some(request) => Step::Report(request),
+            None => Step::Append(vec![ControlRecord::InstantDone { at }]),
+        }
     }
 
     /// The first instant after the last one that is done, if it is not after `to`. Before anything was done it
@@ -86,10 +100,5 @@ impl State {
             next = after.at_once(at).or_else(|| after.routing(at, at).map(ControlRecord::Routed));
         }
         Ok(records)
-    }
-
-    /// What does not wait for an instant: the verdict on a run that ended.
-    fn at_once(&self, now: Timestamp) -> Option<ControlRecord> {
-        self.judgement(now).map(ControlRecord::Judged)
     }
 }

@@ -141,6 +141,7 @@ impl Orchestrator {
                         self.append(&[ControlRecord::RunFinished(finished)], at).await?;
                     }
                 }
+                Step::Measure(_) | Step::Report(_) => return Err(unmeasured()),
                 Step::Done => return Ok(()),
             }
         }
@@ -263,6 +264,7 @@ impl Orchestrator {
             let step = self.inner.state.lock().step(now.floor(tick), now, Pace::Wall);
             match step {
                 Step::Append(records) => self.append(&records, now).await?,
+                Step::Measure(_) | Step::Report(_) => return Err(unmeasured()),
                 Step::CarryOut(_) | Step::Done => break,
             }
         }
@@ -289,6 +291,10 @@ impl Orchestrator {
         }
         self.inner.at_work.lock().remove(&run.id);
     }
+}
+
+fn unmeasured() -> OrchestratorError {
+    OrchestratorError::Internal("this service measures no drift and writes no reports".to_owned())
 }
 
 /// Say what has changed in what serves.

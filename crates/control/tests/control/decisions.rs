@@ -158,6 +158,7 @@ fn on_the_wall_clock_time_goes_on_while_a_run_is_carried_out() {
                     world.control(record);
                 }),
                 Step::CarryOut(_) => panic!("a driver on the wall clock is not asked to wait"),
+                Step::Measure(_) | Step::Report(_) => panic!("nothing is measured or reported here"),
                 Step::Done => break,
             }
         }

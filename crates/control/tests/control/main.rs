@@ -5,6 +5,9 @@
 mod access;
 mod baseline;
 mod decisions;
+mod experiments;
 mod interruption;
+mod rollouts;
+mod routing;
 mod versions;
 mod world;

@@ -5,10 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use perennial_control::{
-    Applied, ControlRecord, Dataset, Decision, GateResult, Goal, Input, Judged, ModelGoal, Outcome, Pace,
-    PolicyGoal, RunFinished, RunRequest, State, Step, Trained,
+    Applied, ControlRecord, Dataset, Decision, DriftReading, ExperimentMoved, GateResult, Goal, Input,
+    Judged, MeasureRequest, Measured, ModelGoal, Outcome, Pace, PolicyGoal, Reported, RolledBack,
+    RolloutMoved, Routed, RunFinished, RunRequest, State, Step, Trained, VersionRef,
 };
-use perennial_evaluate::{EndpointSpec, Feedback, LabelSpec, OnFailure, Prediction};
+use perennial_evaluate::{
+    EndpointSpec, Exposure, Feedback, LabelSpec, OnFailure, Prediction, Score, Scorer, by_id,
+};
 use perennial_policy::{
     Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
     RetrainSpec, SignalKind, SignalSpec, StageSpec, TriggerSpec,
@@ -59,6 +62,17 @@ pub(crate) struct World {
     crashes: BTreeSet<usize>,
     snapshots: BTreeSet<usize>,
     snapshot: Option<(usize, String)>,
+    /// Requests an hour and endpoint.
+    pub(crate) rate: usize,
+    /// How far a version is off at an hour.
+    pub(crate) error: fn(&str, u64, i64) -> f64,
+    /// A model that does not answer.
+    pub(crate) fails: Option<&'static str>,
+}
+
+/// Every version is off by another amount, which changes every sixty hours.
+pub(crate) fn restless(_: &str, number: u64, h: i64) -> f64 {
+    5.0 + 10.0 * unit_draw(4, &[&number.to_string(), &(h / 60).to_string()])
 }
 
 impl World {
@@ -81,6 +95,9 @@ impl World {
             crashes: crashes.into_iter().collect(),
             snapshots: snapshots.into_iter().collect(),
             snapshot: None,
+            rate: 1,
+            error: restless,
+            fails: None,
         };
         world.apply_goal(goal);
         world
@@ -88,7 +105,24 @@ impl World {
 
     pub(crate) fn apply_goal(&mut self, goal: Goal) {
         let hash = ContentHash::of(serde_json::to_string(&goal).unwrap().as_bytes());
-        let at = hour(-1);
+        self.apply_goal_at(goal, hash, hour(-1));
+    }
+
+    /// Declarations applied at an hour, by hand: with what follows from them.
+    pub(crate) fn redeclare(&mut self, goal: Goal, h: i64) {
+        let hash = ContentHash::of(serde_json::to_string(&goal).unwrap().as_bytes());
+        let applied = Applied { at: hour(h), hash, goal, declarations: serde_json::Value::Null };
+        self.by_hand(ControlRecord::Applied(applied), h);
+    }
+
+    /// A change by hand at an hour, and what follows from it.
+    pub(crate) fn by_hand(&mut self, change: ControlRecord, h: i64) {
+        for record in self.state.with_consequences(change, hour(h)).unwrap() {
+            self.control(record);
+        }
+    }
+
+    fn apply_goal_at(&mut self, goal: Goal, hash: ContentHash, at: Timestamp) {
         self.control(ControlRecord::Applied(Applied {
             at,
             hash,
@@ -133,6 +167,18 @@ impl World {
                             break;
                         }
                     }
+                }
+                Step::Measure(requests) => {
+                    for request in requests {
+                        if self.control(ControlRecord::Measured(measured(&request))) {
+                            break;
+                        }
+                    }
+                }
+                Step::Report(request) => {
+                    let (summary, alarmed, files) = (request.id.to_string(), false, Vec::new());
+                    let reported = Reported { request, on_demand: false, summary, alarmed, files };
+                    self.control(ControlRecord::Reported(reported));
                 }
                 Step::Done => return,
             }
@@ -192,46 +238,68 @@ impl World {
         }))
     }
 
-    /// One request an endpoint, and the labels of this hour. Most labels come after about a day, one in forty
+    /// Requests of every endpoint, and the labels of this hour. Most labels come after about a day, one in forty
     /// too late, one in thirty never.
     fn traffic(&mut self, h: i64) {
         let endpoints = self.state.goal().unwrap().endpoints.clone();
         for endpoint in endpoints {
-            let id: Arc<str> = format!("{}-{h}", endpoint.name).into();
-            let label = 100.0 * unit_draw(2, &[&id]);
-            let current = self.state.model(&endpoint.initial).and_then(|model| model.current());
-            let (model, version, error): (Arc<str>, Arc<str>, f64) = match current {
-                Some(version) => {
-                    let number = version.id.number.to_string();
-                    let error = 5.0 + 10.0 * unit_draw(4, &[&number, &(h / 60).to_string()]);
-                    (Arc::clone(&endpoint.initial), number.into(), error)
+            for k in 0..self.rate {
+                let id: Arc<str> = match k {
+                    0 => format!("{}-{h}", endpoint.name).into(),
+                    _ => format!("{}-{h}-{k}", endpoint.name).into(),
+                };
+                let label = 100.0 * unit_draw(2, &[&id]);
+                let prediction = self.predict(&endpoint.name, &id, label, h);
+                self.append(Input::Predicted { endpoint: Arc::clone(&endpoint.name), prediction });
+                let draw = hash64(5, &[&id]);
+                if !draw.is_multiple_of(30) {
+                    let delay = if draw % 40 == 1 { 24 * 8 } else { 20 + (draw % 9) as i64 };
+                    let coming = self.coming.entry(h + delay).or_default();
+                    coming.push((Arc::clone(&endpoint.name), id, label));
                 }
-                None => ("".into(), "".into(), 0.0),
-            };
-            let fallback = model.is_empty();
-            let position = self.head().next();
-            let value = if fallback { 0.0 } else { label + error };
-            let prediction = Prediction {
-                id: Arc::clone(&id),
-                at: hour(h),
-                model,
-                version,
-                value,
-                fallback,
-                position,
-                exposure: perennial_evaluate::Exposure::default(),
-            };
-            self.append(Input::Predicted { endpoint: Arc::clone(&endpoint.name), prediction });
-            let draw = hash64(5, &[&id]);
-            if !draw.is_multiple_of(30) {
-                let delay = if draw % 40 == 1 { 24 * 8 } else { 20 + (draw % 9) as i64 };
-                self.coming.entry(h + delay).or_default().push((endpoint.name, id, label));
             }
         }
         for (endpoint, prediction_id, value) in self.coming.remove(&h).unwrap_or_default() {
             let feedback = Feedback { prediction_id, value, at: hour(h), position: self.head().next() };
             self.append(Input::Labelled { endpoint, feedback });
         }
+    }
+
+    /// What an endpoint answers, split as it was routed last.
+    fn predict(&self, endpoint: &str, id: &Arc<str>, label: f64, h: i64) -> Prediction {
+        let (at, position) = (hour(h), self.head().next());
+        let Some(routed) = self.state.endpoint(endpoint).unwrap().routed() else {
+            let (model, version, exposure) = ("".into(), "".into(), Exposure::default());
+            let id = Arc::clone(id);
+            return Prediction { id, at, model, version, value: 0.0, fallback: true, position, exposure };
+        };
+        let arms = arms(routed);
+        let probabilities: Vec<f64> = arms.iter().map(|(_, probability)| *probability).collect();
+        let (drawn, propensity) = arms[by_id(&routed.salt, id, &probabilities).unwrap()].clone();
+        let shadows = routed.shadows.iter().map(|shadow| scorer(&shadow.model, &shadow.version));
+        let mut asked: Vec<Scorer> = std::iter::once(drawn.clone()).chain(shadows).collect();
+        let fallback = self.fails.is_some_and(|failing| &*drawn.model == failing);
+        let champion = routed.shares.iter().find(|share| share.model == routed.champion).unwrap();
+        let served = if fallback { scorer(&champion.model, &champion.current) } else { drawn.clone() };
+        asked.push(served.clone());
+        asked.sort();
+        asked.dedup();
+        asked.retain(|by| self.fails.is_none_or(|failing| &*by.model != failing));
+        let off = |by: &Scorer| {
+            let noise = 0.5 + unit_draw(8, &[id, &by.model, &by.number.to_string()]);
+            (self.error)(&by.model, by.number, h) * noise
+        };
+        let scores: Vec<Score> = asked.into_iter().map(|by| Score { value: label + off(&by), by }).collect();
+        let value = scores.iter().find(|score| score.by == served).map_or(0.0, |score| score.value);
+        let exposure = Exposure {
+            experiment: routed.experiment.clone(),
+            epoch: routed.epoch,
+            drawn: Some(drawn),
+            propensity,
+            scores,
+        };
+        let (id, model, version) = (Arc::clone(id), served.model, served.number.to_string().into());
+        Prediction { id, at, model, version, value, fallback, position, exposure }
     }
 
     pub(crate) fn control(&mut self, record: ControlRecord) -> bool {
@@ -290,9 +358,81 @@ impl World {
         judged.collect()
     }
 
+    pub(crate) fn routed(&self) -> Vec<&Routed> {
+        let routed = self.records().filter_map(|record| match record {
+            ControlRecord::Routed(routed) => Some(routed),
+            _ => None,
+        });
+        routed.collect()
+    }
+
+    pub(crate) fn rollout_moves(&self) -> Vec<&RolloutMoved> {
+        let moves = self.records().filter_map(|record| match record {
+            ControlRecord::RolloutMoved(moved) => Some(moved),
+            _ => None,
+        });
+        moves.collect()
+    }
+
+    pub(crate) fn experiment_moves(&self) -> Vec<&ExperimentMoved> {
+        let moves = self.records().filter_map(|record| match record {
+            ControlRecord::ExperimentMoved(moved) => Some(moved),
+            _ => None,
+        });
+        moves.collect()
+    }
+
+    pub(crate) fn rollbacks(&self) -> Vec<&RolledBack> {
+        let rollbacks = self.records().filter_map(|record| match record {
+            ControlRecord::RolledBack(back) => Some(back),
+            _ => None,
+        });
+        rollbacks.collect()
+    }
+
     /// The runs that were asked for.
     pub(crate) fn runs(&self) -> Vec<&RunRequest> {
         self.decisions().into_iter().filter_map(|(_, decision)| decision.run.as_ref()).collect()
+    }
+}
+
+fn scorer(model: &Arc<str>, version: &VersionRef) -> Scorer {
+    Scorer { model: Arc::clone(model), number: version.number }
+}
+
+/// The versions of a vector with their probabilities.
+pub(crate) fn arms(routed: &Routed) -> Vec<(Scorer, f64)> {
+    let mut arms = Vec::new();
+    for share in &routed.shares {
+        let split = share.candidate.as_ref().map_or(0.0, |(_, split)| *split);
+        arms.push((scorer(&share.model, &share.current), share.share * (1.0 - split)));
+        if let Some((version, split)) = &share.candidate {
+            arms.push((scorer(&share.model, version), share.share * split));
+        }
+    }
+    arms
+}
+
+/// A measurement that follows from the request alone.
+fn measured(request: &MeasureRequest) -> Measured {
+    let share = unit_draw(9, &[&request.model, &request.to.to_string()]);
+    let reading = DriftReading {
+        reference_rows: 100,
+        current_rows: 100,
+        share,
+        weighted_share: share,
+        worst: Some("x".into()),
+        max_effect: share,
+        alarmed: share > 0.5,
+        columns: Vec::new(),
+    };
+    Measured {
+        policy: Arc::clone(&request.policy),
+        signal: Arc::clone(&request.signal),
+        model: Arc::clone(&request.model),
+        number: request.version.number,
+        at: request.to,
+        reading: Ok(reading),
     }
 }
 

@@ -1,0 +1,214 @@
+//! What moves without a policy's decision: verdicts, rollbacks, rollouts, experiments, measurements, reports.
+
+use std::sync::Arc;
+
+use perennial_policy::SignalKind;
+use perennial_types::{ContentHash, Timestamp, did_you_mean};
+use serde_json::json;
+
+use crate::experiment::Instant;
+use crate::model::{InFlight, ModelState};
+use crate::rollout::stage_name;
+use crate::{
+    ControlError, ControlRecord, ExperimentMoved, Goal, MeasureRequest, ReportRequest, ReportSpec,
+    RolledBack, RolloutChange, RolloutMoved, State, Step,
+};
+
+impl State {
+    /// What does not wait for an instant: the verdict on a run that ended, the first stage of a candidate that was
+    /// admitted, the end of a rollout that has lost its ground.
+    pub(crate) fn at_once(&self, now: Timestamp) -> Option<ControlRecord> {
+        if let Some(judged) = self.judgement(now) {
+            return Some(ControlRecord::Judged(judged));
+        }
+        self.models.iter().find_map(|(name, model)| {
+            let run = model.in_flight()?;
+            let (rollout, terms) = run.in_rollout()?;
+            let (change, reason) = match self.lost(name, model) {
+                Some(reason) => (RolloutChange::Refused, reason),
+                None if rollout.stage().is_none() => (
+                    RolloutChange::Entered(0),
+                    format!("it passed its gates; stage {}", stage_name(terms, 0)),
+                ),
+                None => return None,
+            };
+            rollout_moved(name, run, change, reason, now)
+        })
+    }
+
+    /// Why a candidate can no longer be compared.
+    fn lost(&self, name: &str, model: &ModelState) -> Option<String> {
+        let (rollout, _) = model.in_flight()?.in_rollout()?;
+        let declared = self.goal.iter().flat_map(|goal| &goal.models).any(|declared| &*declared.name == name);
+        if !declared {
+            return Some("the model is no longer declared".to_owned());
+        }
+        let current = model.current().map_or(0, |current| current.id.number);
+        let reference = rollout.reference();
+        (current != reference).then(|| {
+            format!("version {reference}, which it started from and was held against, no longer serves")
+        })
+    }
+
+    /// The next move at an instant, in one order: rollbacks, rollouts, experiments, measurements.
+    pub(crate) fn moves(&self, goal: &Goal, at: Timestamp, now: Timestamp) -> Option<Step> {
+        let record = self
+            .rollback_due(goal, at, now)
+            .map(ControlRecord::RolledBack)
+            .or_else(|| self.rollout_due(goal, at, now))
+            .or_else(|| self.experiment_due(goal, at, now).map(ControlRecord::ExperimentMoved));
+        match record {
+            Some(record) => Some(Step::Append(vec![record])),
+            None => {
+                let requests = self.measurements_due(goal, at);
+                (!requests.is_empty()).then_some(Step::Measure(requests))
+            }
+        }
+    }
+
+    fn rollback_due(&self, goal: &Goal, at: Timestamp, now: Timestamp) -> Option<RolledBack> {
+        goal.models.iter().find_map(|declared| {
+            let model = self.models.get(&declared.name)?;
+            let (watch, current) = (model.watch()?, model.current()?);
+            let reason = watch.due(at, self.compiled())?;
+            Some(RolledBack {
+                model: Arc::clone(&declared.name),
+                at: now,
+                from: current.id.clone(),
+                to: watch.replaced().clone(),
+                reason,
+                endpoint: Arc::clone(&declared.endpoint),
+                policy: Some(Arc::clone(&watch.terms().policy)),
+                evidence: json!({"paired": watch.compared(at), "promoted_at": watch.promoted_at()}),
+            })
+        })
+    }
+
+    fn rollout_due(&self, goal: &Goal, at: Timestamp, now: Timestamp) -> Option<ControlRecord> {
+        goal.models.iter().find_map(|declared| {
+            let run = self.models.get(&declared.name)?.in_flight()?;
+            let (rollout, terms) = run.in_rollout()?;
+            let due = rollout.due(terms, at, self.compiled())?;
+            rollout_moved(&declared.name, run, due.change, due.reason, now)
+        })
+    }
+
+    fn experiment_due(&self, goal: &Goal, at: Timestamp, now: Timestamp) -> Option<ExperimentMoved> {
+        goal.endpoints.iter().find_map(|spec| {
+            let experiment = self.endpoints.get(&spec.name)?.experiment()?;
+            let due = experiment.due(self.instant(at, &spec.initial))?;
+            Some(ExperimentMoved {
+                experiment: Arc::clone(&experiment.spec().name),
+                endpoint: Arc::clone(&spec.name),
+                at: now,
+                change: due.change,
+                reason: due.reason,
+                evidence: experiment.to_json(),
+            })
+        })
+    }
+
+    pub(crate) fn instant<'a>(&'a self, at: Timestamp, initial: &'a Arc<str>) -> Instant<'a> {
+        Instant { at, since: self.done, models: &self.models, initial, compiled: self.compiled() }
+    }
+
+    fn measurements_due(&self, goal: &Goal, at: Timestamp) -> Vec<MeasureRequest> {
+        let mut due = Vec::new();
+        for policy in &goal.policies {
+            for name in &policy.spec.models {
+                let model = self.models.get(name).and_then(|model| Some((model, model.current()?)));
+                let declared = goal.models.iter().find(|declared| declared.name == *name);
+                let (Some((model, current)), Some(declared)) = (model, declared) else { continue };
+                for signal in &policy.spec.signals {
+                    let SignalKind::Drift { columns, window, every, rule, min_rows } = &signal.kind else {
+                        continue;
+                    };
+                    let key = (&*policy.spec.name, &*signal.name);
+                    if model.watched().is_due(key, current.id.number, *every, at) {
+                        due.push(MeasureRequest {
+                            policy: Arc::clone(&policy.spec.name),
+                            signal: Arc::clone(&signal.name),
+                            model: Arc::clone(name),
+                            endpoint: Arc::clone(&declared.endpoint),
+                            version: current.id.clone(),
+                            reference: current.reference,
+                            columns: columns.clone(),
+                            from: at - *window,
+                            to: at,
+                            rule: *rule,
+                            min_rows: *min_rows,
+                        });
+                    }
+                }
+            }
+        }
+        due
+    }
+
+    /// The first report in order of declaration that is due at an instant and not written yet.
+    pub(crate) fn report_due(&self, goal: &Goal, at: Timestamp) -> Option<ReportRequest> {
+        let since = self.done.unwrap_or(at - goal.tick);
+        goal.reports.iter().find_map(|report| {
+            let written = self.reported.get(&report.name).is_some_and(|written| *written >= at);
+            let due = !written && self.compiled().schedule(&report.name)?.due_in(since, at).is_some();
+            due.then(|| request(report, at, "scheduled"))
+        })
+    }
+
+    /// A report asked for by hand, of the window that ends at `at`.
+    ///
+    /// # Errors
+    /// When no report of this name is declared.
+    pub fn report_on_demand(&self, name: &str, at: Timestamp) -> Result<ReportRequest, ControlError> {
+        let reports = self.goal.as_ref().map(|goal| goal.reports.as_slice()).unwrap_or_default();
+        let report = reports.iter().find(|report| &*report.name == name);
+        report.map(|report| request(report, at, "on demand")).ok_or_else(|| ControlError::UnknownReport {
+            name: name.to_owned(),
+            help: did_you_mean(name, reports.iter().map(|report| &*report.name)),
+        })
+    }
+}
+
+fn request(report: &ReportSpec, at: Timestamp, asked: &str) -> ReportRequest {
+    let micros = at.micros().to_le_bytes();
+    let hash = ContentHash::of_parts([report.name.as_bytes(), &micros, asked.as_bytes()]).to_string();
+    ReportRequest {
+        id: format!("report_{}", &hash[..hash.len().min(16)]).into(),
+        report: Arc::clone(&report.name),
+        endpoint: Arc::clone(&report.endpoint),
+        at,
+        from: at - report.window,
+        to: at,
+        formats: report.formats.clone(),
+    }
+}
+
+fn rollout_moved(
+    model: &Arc<str>,
+    run: &InFlight,
+    change: RolloutChange,
+    reason: String,
+    now: Timestamp,
+) -> Option<ControlRecord> {
+    let (rollout, terms) = run.in_rollout()?;
+    let stage = match change {
+        RolloutChange::Entered(stage) => stage_name(terms, stage),
+        RolloutChange::Promoted | RolloutChange::Refused => {
+            stage_name(terms, rollout.stage().map_or(0, |(stage, _)| stage))
+        }
+    };
+    let compared = rollout.compared(now);
+    let evidence =
+        json!({"stage": stage, "compared": compared, "relative_change": compared.relative_change()});
+    Some(ControlRecord::RolloutMoved(RolloutMoved {
+        run: Arc::clone(&run.request.id),
+        model: Arc::clone(model),
+        endpoint: Arc::clone(&run.request.endpoint),
+        policy: Arc::clone(&terms.policy),
+        version: rollout.version().clone(),
+        at: now,
+        change,
+        reason,
+        evidence,
+    }))
+}
