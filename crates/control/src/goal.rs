@@ -21,8 +21,10 @@ pub struct Goal {
     /// The policies in order of declaration, with the hashes that are their versions.
     pub policies: Vec<PolicyGoal>,
     /// The experiments in order of declaration, with the hashes that tell one from a changed one.
+    #[serde(default)]
     pub experiments: Vec<ExperimentGoal>,
     /// The reports in order of declaration.
+    #[serde(default)]
     pub reports: Vec<ReportSpec>,
 }
 

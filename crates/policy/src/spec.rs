@@ -26,9 +26,21 @@ pub struct PolicySpec {
     /// What a candidate must pass.
     pub gates: Vec<GateSpec>,
     /// How a candidate that passed reaches traffic; the last stage is [`StageSpec::Promote`].
+    #[serde(default = "promote_at_once", skip_serializing_if = "is_promote_at_once")]
     pub rollout: Vec<StageSpec>,
     /// What takes a promotion back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<RollbackSpec>,
+}
+
+/// The rollout of a policy that declares none. It is not written, so that the hash of such a policy is the
+/// one that it had before there were rollouts.
+fn promote_at_once() -> Vec<StageSpec> {
+    vec![StageSpec::Promote]
+}
+
+fn is_promote_at_once(stages: &[StageSpec]) -> bool {
+    stages == [StageSpec::Promote]
 }
 
 /// A watched number.
@@ -201,6 +213,7 @@ pub struct ActionsSpec {
     /// From nothing.
     pub retrain: RetrainSpec,
     /// Again and again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adapt: Option<AdaptSpec>,
 }
 

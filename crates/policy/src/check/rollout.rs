@@ -32,9 +32,9 @@ impl Faults {
                 }
                 self.longer_than_zero(format!("{path}.epoch"), *epoch);
                 self.longer_than_zero(format!("{path}.at_most"), *at_most);
-                if !(0.0..=0.5).contains(floor) {
+                if !(0.0..0.5).contains(floor) {
                     let fault = format!(
-                        "{floor} is not from 0 to 0.5; of two versions neither can have more at least"
+                        "{floor} is not from 0 to below 0.5; at a half for each version nothing is left to decide"
                     );
                     self.add(format!("{path}.floor"), fault);
                 }
