@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_control::{Goal, ModelGoal, PolicyGoal};
+use perennial_control::{ExperimentGoal, Goal, ModelGoal, PolicyGoal};
 use perennial_features::View;
 
 use crate::check::{self, CheckedView};
@@ -57,8 +57,14 @@ pub(crate) fn compile(project: &Project, marks: &Marks) -> Result<Compiled, Vec<
     }
     let surroundings = Surroundings { scope: &scope, views: &views };
     let models: Vec<_> = project.models.iter().filter_map(|model| surroundings.compile(model)).collect();
+    for experiment in &project.experiments {
+        check::experiment(&scope, experiment);
+    }
     for policy in &project.policies {
-        check::policy(&scope, policy);
+        check::policy(&scope, policy, &models);
+    }
+    for report in &project.reports {
+        check::report(&scope, report);
     }
     let faults = scope.into_faults();
     if !faults.is_empty() {
@@ -77,14 +83,16 @@ fn goal(project: &Project, models: &[Arc<CompiledModel>]) -> Goal {
         first_version: Arc::clone(&model.spec.first_version),
         epochs: model.spec.epochs(),
     };
-    let policies = project.policies.iter();
+    let (policies, experiments) = (project.policies.iter(), project.experiments.iter());
     Goal {
         project: Arc::clone(&project.name),
         tick: project.tick,
         models: models.iter().map(model_goal).collect(),
         endpoints: project.endpoints.clone(),
         policies: policies.map(|spec| PolicyGoal { version: hash_of(spec), spec: spec.clone() }).collect(),
-        experiments: Vec::new(),
-        reports: Vec::new(),
+        experiments: experiments
+            .map(|spec| ExperimentGoal { version: hash_of(spec), spec: spec.clone() })
+            .collect(),
+        reports: project.reports.clone(),
     }
 }

@@ -1,9 +1,11 @@
 //! Reading a positioned tree: every fault is noted and reading goes on.
 
+mod values;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use perennial_types::{TimeSpan, did_you_mean, nearest};
+use perennial_types::{did_you_mean, nearest};
 
 use crate::fault::{Fault, Place, Places};
 use crate::marks::Marks;
@@ -138,78 +140,6 @@ impl<'a> Item<'a> {
         fits
     }
 
-    /// A length of time above zero.
-    pub(crate) fn span(&self) -> Option<TimeSpan> {
-        let span = self.span_or_zero()?;
-        if span == TimeSpan::ZERO {
-            self.refuse("a duration above zero is wanted", "");
-            return None;
-        }
-        Some(span)
-    }
-
-    /// A length of time.
-    pub(crate) fn span_or_zero(&self) -> Option<TimeSpan> {
-        let Some(text) = self.node.text() else {
-            self.wants("a duration such as 90s, 10m, 24h or 7d");
-            return None;
-        };
-        match TimeSpan::parse(text) {
-            Ok(span) => Some(span),
-            Err(error) => {
-                self.refuse(error.to_string(), "");
-                None
-            }
-        }
-    }
-
-    /// A finite number.
-    pub(crate) fn number(&self) -> Option<f64> {
-        match &self.node.tree {
-            Tree::Int(value) => Some(*value as f64),
-            Tree::Float(value) if value.is_finite() => Some(*value),
-            Tree::Float(_) | Tree::Null | Tree::Bool(_) | Tree::Text(_) | Tree::List(_) | Tree::Map(_) => {
-                self.wants("a number");
-                None
-            }
-        }
-    }
-
-    /// A number within bounds, both included.
-    pub(crate) fn number_in(&self, least: f64, most: f64) -> Option<f64> {
-        let number = self.number()?;
-        if (least..=most).contains(&number) {
-            return Some(number);
-        }
-        let wanted = match (least == f64::MIN_POSITIVE, most < f64::MAX) {
-            (true, true) => format!("above 0, at most {most:e}"),
-            (true, false) => "above 0".to_owned(),
-            (false, true) => format!("from {least} to {most}"),
-            (false, false) => format!("of at least {least}"),
-        };
-        self.refuse(format!("{number} is out of range; a number {wanted} is wanted"), "");
-        None
-    }
-
-    /// A whole number of at least `least`.
-    pub(crate) fn whole(&self, least: u64) -> Option<u64> {
-        match &self.node.tree {
-            Tree::Int(value) if u64::try_from(*value).is_ok_and(|value| value >= least) => {
-                Some(*value as u64)
-            }
-            Tree::Int(_)
-            | Tree::Float(_)
-            | Tree::Null
-            | Tree::Bool(_)
-            | Tree::Text(_)
-            | Tree::List(_)
-            | Tree::Map(_) => {
-                self.wants(&format!("a whole number of at least {least}"));
-                None
-            }
-        }
-    }
-
     /// One of the named choices; those of `later` are words of the language that do nothing yet.
     pub(crate) fn one_of<T: Copy>(&self, choices: &[(&str, T)], later: &[&str]) -> Option<T> {
         let text = self.text()?;
@@ -269,6 +199,12 @@ impl<'a> Item<'a> {
         items
     }
 
+    /// The entries of a map by their keys, which are names of declarations.
+    pub(crate) fn entries(&self) -> Vec<(Arc<str>, Self)> {
+        let entries = self.map_entries("a map of names");
+        entries.into_iter().map(|entry| (Arc::from(entry.key.as_str()), self.named(entry))).collect()
+    }
+
     /// The fields of a map.
     pub(crate) fn fields(&self) -> Fields<'a> {
         let entries = self.map_entries("a map of fields");
@@ -311,6 +247,11 @@ impl<'a> Fields<'a> {
         self.known.push(name);
         let entry = self.entries.iter().find(|entry| entry.key == name)?;
         (!matches!(entry.node.tree, Tree::Null)).then(|| self.item.named(entry))
+    }
+
+    /// Whether a field is there.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.key == name)
     }
 
     /// A field that must be there.

@@ -40,6 +40,7 @@ mod parse;
 mod pattern;
 mod plan;
 mod read;
+mod ready;
 mod scope;
 mod spec;
 mod tree;

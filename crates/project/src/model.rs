@@ -13,6 +13,7 @@ use serde::Serialize;
 
 use crate::check::CheckedView;
 use crate::fault::owner;
+use crate::pattern;
 use crate::scope::Scope;
 use crate::spec::{ModelSpec, hash_of};
 
@@ -88,7 +89,29 @@ pub enum Origin {
     View(Arc<str>),
 }
 
+impl Input {
+    /// Its name with where it comes from, as drift signals name it: `request.temp`, `on_demand.slot`,
+    /// `slot_demand.trend`.
+    pub fn qualified(&self) -> String {
+        match &self.origin {
+            Origin::Request => format!("request.{}", self.name),
+            Origin::OnDemand => format!("on_demand.{}", self.name),
+            // The name of a feature begins with its view.
+            Origin::View(_) => self.name.to_string(),
+        }
+    }
+}
+
 impl CompiledModel {
+    /// The inputs whose qualified names one of these patterns matches, in the order of `inputs`.
+    pub fn matching(&self, patterns: &[Arc<str>]) -> Vec<&Input> {
+        let chosen = |input: &&Input| {
+            let name = input.qualified();
+            patterns.iter().any(|pattern| pattern::matches(pattern, &name))
+        };
+        self.inputs.iter().filter(chosen).collect()
+    }
+
     /// The entity key of a lookup in a row that reaches at least to the lookups.
     pub fn key_of(lookup: &Lookup, row: &[Value]) -> Row {
         lookup.key.iter().map(|column| row[*column].clone()).collect()
@@ -149,7 +172,8 @@ impl Surroundings<'_> {
         }
         let endpoint = self.endpoint(spec, &owner);
         let learner_fits = self.learner_fits(spec, &owner);
-        self.check_first_version(spec, &owner);
+        let when = format!("{owner}: first_version.when");
+        self.scope.condition(&spec.first_version, &labels_schema(), &when);
         let layout = inputs::layout(self, spec, &owner)?;
         let (endpoint, label) = endpoint?;
         let fit = FitSpec {
@@ -232,18 +256,6 @@ impl Surroundings<'_> {
             self.scope.refuse(format!("{owner}: learner.kind"), message, help);
         }
         task == spec.task
-    }
-
-    fn check_first_version(&self, spec: &ModelSpec, owner: &str) {
-        let path = format!("{owner}: first_version.when");
-        match Expr::compile(&spec.first_version, &labels_schema()) {
-            Ok(expr) if expr.data_type() == Some(DataType::Boolean) => {}
-            Ok(expr) => {
-                let found = expr.data_type().map_or("NULL", DataType::name);
-                self.scope.refuse(path, format!("expected a condition, found {found}"), "");
-            }
-            Err(error) => self.scope.refuse_expression(path, &error),
-        }
     }
 }
 

@@ -34,11 +34,13 @@ impl Project {
             return Ok(draft.project);
         }
         faults.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
-        // A copied field is read once for each model that is like another.
+        // A copied field is read once for each model that is like another. The fields of a ready policy all
+        // stand where it is named, and differ by their paths.
         let mut seen = std::collections::HashSet::new();
         faults.retain(|fault| {
-            fault.line == 0
-                || seen.insert((fault.file.clone(), fault.line, fault.column, fault.message.clone()))
+            let field = fault.path.split_once(": ").map_or("", |(_, field)| field).to_owned();
+            let (file, message) = (fault.file.clone(), fault.message.clone());
+            fault.line == 0 || seen.insert((file, fault.line, fault.column, field, message))
         });
         Err(faults)
     }

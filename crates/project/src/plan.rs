@@ -1,17 +1,19 @@
 //! What applying a project would change.
 
+mod follows;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
 use perennial_features::View;
-use perennial_types::{ContentHash, Schema};
+use perennial_types::ContentHash;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::compile::Compiled;
 use crate::fault::Fault;
 use crate::spec::{Project, json_of};
+use follows::Sides;
 
 /// The difference between a project and what runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -91,6 +93,7 @@ impl Project {
             sides.indirect_retrains(&mut changes);
             changes.iter_mut().for_each(|change| sides.explain(change));
         }
+        changes.iter_mut().for_each(|change| follows::of_traffic_and_reports(self, change));
         Ok(Plan {
             project: Arc::clone(&self.name),
             from: running.map(Self::hash),
@@ -147,7 +150,8 @@ impl fmt::Display for Plan {
 /// A kind and a name; kinds are in the order in which they build on each other.
 type Key = (usize, Arc<str>);
 
-const KINDS: [&str; 6] = ["Project", "Source", "FeatureView", "Model", "Endpoint", "Policy"];
+const KINDS: [&str; 8] =
+    ["Project", "Source", "FeatureView", "Model", "Endpoint", "Experiment", "Policy", "Report"];
 
 fn change(effect: Effect, (kind, name): &Key, fields: Vec<String>) -> Change {
     let (kind, name) = (KINDS[*kind].into(), Arc::clone(name));
@@ -156,12 +160,30 @@ fn change(effect: Effect, (kind, name): &Key, fields: Vec<String>) -> Change {
 
 /// Every declaration but the project's own, as JSON.
 fn declarations(project: &Project) -> BTreeMap<Key, Json> {
-    let sources = project.sources.iter().map(|spec| ((1, Arc::clone(&spec.name)), json_of(spec)));
-    let views = project.views.iter().map(|spec| ((2, Arc::clone(&spec.name)), json_of(spec)));
-    let models = project.models.iter().map(|spec| ((3, Arc::clone(&spec.name)), json_of(spec)));
-    let endpoints = project.endpoints.iter().map(|spec| ((4, Arc::clone(&spec.name)), json_of(spec)));
-    let policies = project.policies.iter().map(|spec| ((5, Arc::clone(&spec.name)), json_of(spec)));
-    sources.chain(views).chain(models).chain(endpoints).chain(policies).collect()
+    let mut found = BTreeMap::new();
+    let mut note = |kind: usize, name: &Arc<str>, json| found.insert((kind, Arc::clone(name)), json);
+    for spec in &project.sources {
+        note(1, &spec.name, json_of(spec));
+    }
+    for spec in &project.views {
+        note(2, &spec.name, json_of(spec));
+    }
+    for spec in &project.models {
+        note(3, &spec.name, json_of(spec));
+    }
+    for spec in &project.endpoints {
+        note(4, &spec.name, json_of(spec));
+    }
+    for spec in &project.experiments {
+        note(5, &spec.name, json_of(spec));
+    }
+    for spec in &project.policies {
+        note(6, &spec.name, json_of(spec));
+    }
+    for spec in &project.reports {
+        note(7, &spec.name, json_of(spec));
+    }
+    found
 }
 
 /// The fields of the project itself.
@@ -185,134 +207,14 @@ fn project_change(new: &Project, old: Option<&Project>) -> Option<Change> {
     Some(change)
 }
 
-/// The top-level fields that differ.
+/// The top-level fields that differ; what is not declared is not written.
 fn differing(old: &Json, new: &Json) -> Vec<String> {
     let (Some(old), Some(new)) = (old.as_object(), new.as_object()) else { return Vec::new() };
-    new.iter()
-        .filter(|(field, value)| old.get(*field) != Some(*value))
-        .map(|(field, _)| field.clone())
-        .collect()
+    let changed = new.iter().filter(|(field, value)| old.get(*field) != Some(*value));
+    let gone = old.iter().filter(|(field, _)| !new.contains_key(*field));
+    changed.chain(gone).map(|(field, _)| field.clone()).collect()
 }
 
 fn view_cost(view: &Arc<View>) -> ViewCost {
     ViewCost { name: Arc::clone(&view.spec().name), bytes_per_key: view.bytes_per_key() }
-}
-
-/// What runs and what would run.
-struct Sides<'a> {
-    old: &'a Project,
-    new: &'a Project,
-    before: &'a Compiled,
-    after: &'a Compiled,
-}
-
-impl Sides<'_> {
-    /// A model whose own declaration is the same must be retrained too if a view that it reads or its label
-    /// is another.
-    fn indirect_retrains(&self, changes: &mut Vec<Change>) {
-        for model in &self.after.models {
-            let named = |change: &Change| &*change.kind == KINDS[3] && change.name == model.spec.name;
-            let Some(before) = self.before.model(&model.spec.name) else { continue };
-            if before.definition != model.definition && !changes.iter().any(named) {
-                changes.push(change(Effect::Changed, &(3, Arc::clone(&model.spec.name)), Vec::new()));
-            }
-        }
-    }
-
-    fn explain(&self, change: &mut Change) {
-        let changed = change.effect == Effect::Changed;
-        match &*change.kind {
-            "Source" if changed => change.refused = self.source(&change.name),
-            "FeatureView" => self.view(change),
-            "Model" if changed => self.model(change),
-            "Model" if change.effect == Effect::Retired => {
-                change.follows.push("its versions answer no more; they stay in lineage".to_owned());
-            }
-            _ => {}
-        }
-    }
-
-    /// Why a source cannot be changed so, if that is the case.
-    fn source(&self, name: &str) -> Option<String> {
-        let old = self.old.sources.iter().find(|source| &*source.name == name)?;
-        let new = self.new.sources.iter().find(|source| &*source.name == name)?;
-        if let Some(reason) = incompatible(&old.schema, &new.schema) {
-            return Some(reason);
-        }
-        let same =
-            (&old.id, &old.event_time, &old.available_at) == (&new.id, &new.event_time, &new.available_at);
-        (!same).then(|| "id, event_time and available_at of a source with events cannot change".to_owned())
-    }
-
-    fn view(&self, change: &mut Change) {
-        let version = |compiled: &Compiled| compiled.view(&change.name).map(|view| view.version());
-        match (version(self.before), version(self.after)) {
-            (Some(old), Some(new)) if old != new => {
-                change.follows.push(format!("version {} is backfilled from the log", new.short()));
-                change
-                    .follows
-                    .push(format!("version {} serves until no live model version reads it", old.short()));
-            }
-            (None, Some(new)) => {
-                change.follows.push(format!("version {} is backfilled from the log", new.short()))
-            }
-            (Some(old), None) => {
-                change
-                    .follows
-                    .push(format!("version {} serves until no live model version reads it", old.short()));
-            }
-            (Some(_), Some(_)) | (None, None) => {}
-        }
-    }
-
-    fn model(&self, change: &mut Change) {
-        let (Some(old), Some(new)) = (self.before.model(&change.name), self.after.model(&change.name)) else {
-            return;
-        };
-        if old.definition == new.definition {
-            change
-                .follows
-                .push("the definition is the same: its versions can be fine-tuned further".to_owned());
-            return;
-        }
-        let mut reasons = Vec::new();
-        if old.fit.inputs != new.fit.inputs {
-            reasons.push("another list of inputs".to_owned());
-        }
-        for lookup in &new.lookups {
-            let before = old.lookups.iter().find(|other| other.view.spec().name == lookup.view.spec().name);
-            if before.is_some_and(|other| other.view.version() != lookup.view.version()) {
-                reasons.push(format!("another version of view {:?}", lookup.view.spec().name));
-            }
-        }
-        if old.label != new.label {
-            reasons.push("another label".to_owned());
-        }
-        if reasons.is_empty() {
-            reasons.push("another definition".to_owned());
-        }
-        change.follows.push(format!("must be retrained, not fine-tuned: {}", reasons.join(", ")));
-    }
-}
-
-/// What makes rows of the old schema unreadable by the new one; adding columns that may be missing does not.
-fn incompatible(old: &Schema, new: &Schema) -> Option<String> {
-    for column in old.columns() {
-        match new.column(&column.name) {
-            None => {
-                return Some(format!("column {:?} is gone; only adding columns is possible", column.name));
-            }
-            Some(other) if other != column => {
-                return Some(format!(
-                    "column {:?} is of another type; only adding columns is possible",
-                    column.name
-                ));
-            }
-            Some(_) => {}
-        }
-    }
-    let added = new.columns().iter().find(|column| old.column(&column.name).is_none() && !column.nullable);
-    added.map(|column| {
-        format!("column {:?} is new and must be there; declare it as {}?", column.name, column.data_type)
-    })
 }

@@ -1,12 +1,15 @@
 //! From files to declarations, without cross-checks.
 
 mod endpoint;
+mod experiment;
 mod model;
 mod policy;
+mod report;
 mod source;
 mod view;
 
-use perennial_evaluate::EndpointSpec;
+use perennial_control::ReportSpec;
+use perennial_evaluate::{EndpointSpec, ExperimentSpec};
 use perennial_features::ViewSpec;
 use perennial_policy::PolicySpec;
 use perennial_types::{SourceSpec, TimeSpan, did_you_mean, nearest};
@@ -14,14 +17,13 @@ use perennial_types::{SourceSpec, TimeSpan, did_you_mean, nearest};
 use crate::fault::{self, Fault, Places, owner};
 use crate::fields::{Faults, Fields, Item};
 use crate::marks::Marks;
+use crate::ready;
 use crate::spec::{ClockKind, ModelSpec, Project};
 use crate::tree::{self, Node};
 
 /// The kinds of declarations that are read.
-const KINDS: [&str; 6] = ["Project", "Source", "FeatureView", "Model", "Endpoint", "Policy"];
-
-/// Kinds of the language that do nothing yet.
-const LATER: [&str; 2] = ["Experiment", "Report"];
+const KINDS: [&str; 8] =
+    ["Project", "Source", "FeatureView", "Model", "Endpoint", "Experiment", "Policy", "Report"];
 
 /// What was read.
 pub(crate) struct Draft {
@@ -50,7 +52,7 @@ pub(crate) fn documents(files: &[(String, String)]) -> (Vec<Node>, Vec<Fault>) {
 pub(crate) fn draft(nodes: &[Node], complete: bool, guess: usize) -> Draft {
     let faults = Faults::default();
     faults.marks.borrow_mut().guess = guess;
-    let mut reading = Reading::new(&faults);
+    let mut reading = Reading::new(&faults, tick_of(nodes));
     if !complete {
         reading.any_kind_may_be_missing();
     }
@@ -69,7 +71,9 @@ impl Project {
         self.views.sort_by(|a, b| a.name.cmp(&b.name));
         self.models.sort_by(|a, b| a.name.cmp(&b.name));
         self.endpoints.sort_by(|a, b| a.name.cmp(&b.name));
+        self.experiments.sort_by(|a, b| a.name.cmp(&b.name));
         self.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        self.reports.sort_by(|a, b| a.name.cmp(&b.name));
     }
 }
 
@@ -78,26 +82,33 @@ struct Reading<'f> {
     faults: &'f Faults,
     places: Places,
     names: Vec<(&'static str, String)>,
+    /// What times that are not given are rounded to.
+    tick: TimeSpan,
     project: Option<Project>,
     sources: Vec<SourceSpec>,
     views: Vec<ViewSpec>,
     models: Vec<ModelSpec>,
     endpoints: Vec<EndpointSpec>,
+    experiments: Vec<ExperimentSpec>,
     policies: Vec<PolicySpec>,
+    reports: Vec<ReportSpec>,
 }
 
 impl<'f> Reading<'f> {
-    fn new(faults: &'f Faults) -> Self {
+    fn new(faults: &'f Faults, tick: TimeSpan) -> Self {
         Self {
             faults,
             places: Places::default(),
             names: Vec::new(),
+            tick,
             project: None,
             sources: Vec::new(),
             views: Vec::new(),
             models: Vec::new(),
             endpoints: Vec::new(),
+            experiments: Vec::new(),
             policies: Vec::new(),
+            reports: Vec::new(),
         }
     }
 
@@ -109,7 +120,6 @@ impl<'f> Reading<'f> {
     fn stranger(&self, node: &Node) {
         let text = |field| node.get(field).and_then(Node::text);
         match (text("kind"), text("name")) {
-            (Some(kind), _) if LATER.contains(&kind) => {}
             (Some(kind), Some(name)) => {
                 let mut marks = self.faults.marks.borrow_mut();
                 marks.stranger(name);
@@ -146,8 +156,11 @@ impl<'f> Reading<'f> {
             owner = fault::owner(kind, &name);
         }
         self.names.push((kind, name.clone()));
-        let (merged, whole) =
-            if kind == "Model" { model::with_copied(node, nodes, self.faults) } else { (node.clone(), true) };
+        let (merged, whole) = match kind {
+            "Model" => model::with_copied(node, nodes, self.faults),
+            "Policy" => ready::with_used(node, self.faults),
+            _ => (node.clone(), true),
+        };
         let named = format!("{owner}: name");
         let item = Item::root(&merged, owner, self.faults);
         item.remember(&mut self.places);
@@ -158,7 +171,11 @@ impl<'f> Reading<'f> {
             "FeatureView" => self.views.push(ViewSpec { name, ..view::read(&item) }),
             "Model" => self.models.push(ModelSpec { name, ..model::read(&item, whole) }),
             "Endpoint" => self.endpoints.push(EndpointSpec { name, ..endpoint::read(&item) }),
-            _ => self.policies.push(PolicySpec { name, ..policy::read(&item) }),
+            "Experiment" => {
+                self.experiments.push(ExperimentSpec { name, ..experiment::read(&item, self.tick) });
+            }
+            "Policy" => self.policies.push(PolicySpec { name, ..policy::read(&item, self.tick, whole) }),
+            _ => self.reports.push(ReportSpec { name, ..report::read(&item) }),
         }
         let mut marks = self.faults.marks.borrow_mut();
         if marks.covers(&named) {
@@ -192,11 +209,7 @@ impl<'f> Reading<'f> {
             return None;
         };
         let known = KINDS.into_iter().find(|known| *known == kind);
-        if known.is_none() && LATER.contains(&kind) {
-            let name = node.get("name").and_then(Node::text).unwrap_or_default();
-            Item::root(node, format!("{kind} {name:?}"), self.faults)
-                .refuse(format!("kind {kind:?} is not supported yet"), "");
-        } else if known.is_none() {
+        if known.is_none() {
             item.refuse(format!("unknown kind {kind:?}"), &did_you_mean(kind, KINDS));
         }
         known
@@ -209,21 +222,17 @@ impl<'f> Reading<'f> {
                 Fault::at("", "no Project is declared").help("add a document: kind: Project, name: …");
             self.faults.noted.borrow_mut().push(fault);
         }
-        let mut project = self.project.unwrap_or_else(|| Project {
-            name: "".into(),
-            clock: ClockKind::default(),
-            tick: default_tick(),
-            sources: Vec::new(),
-            views: Vec::new(),
-            models: Vec::new(),
-            endpoints: Vec::new(),
-            policies: Vec::new(),
-        });
+        // Where there is no project, its tick is not known and everything is a multiple of it.
+        let any_tick = TimeSpan::from_micros(1);
+        let mut project =
+            self.project.unwrap_or_else(|| Project::empty("".into(), ClockKind::default(), any_tick));
         project.sources = self.sources;
         project.views = self.views;
         project.models = self.models;
         project.endpoints = self.endpoints;
+        project.experiments = self.experiments;
         project.policies = self.policies;
+        project.reports = self.reports;
         (project, self.places)
     }
 }
@@ -250,14 +259,26 @@ fn project(item: &Item<'_>) -> Project {
     let clock = fields.optional("clock").map_or(Some(ClockKind::Wall), |item| item.one_of(&clocks, &[]));
     let tick = fields.optional("tick").map_or(Some(default_tick()), |item| item.span());
     fields.finish();
-    Project {
-        name,
-        clock: clock.unwrap_or_default(),
-        tick: tick.unwrap_or_else(default_tick),
-        sources: Vec::new(),
-        views: Vec::new(),
-        models: Vec::new(),
-        endpoints: Vec::new(),
-        policies: Vec::new(),
-    }
+    // Everything is a multiple of the least tick.
+    let tick = tick.unwrap_or_else(|| item.guess(&[default_tick(), TimeSpan::from_micros(1)]));
+    Project::empty(name, clock.unwrap_or_default(), tick)
+}
+
+/// The tick that the documents declare, as far as it can be read.
+fn tick_of(nodes: &[Node]) -> TimeSpan {
+    let text = |node: &Node, field: &str| node.get(field).and_then(Node::text).map(str::to_owned);
+    let project = nodes.iter().find(|node| text(node, "kind").as_deref() == Some("Project"));
+    let tick = project.and_then(|node| TimeSpan::parse(&text(node, "tick")?).ok());
+    tick.filter(|tick| *tick > TimeSpan::ZERO).unwrap_or_else(default_tick)
+}
+
+/// The values of a choice with their names, as `one_of` wants them.
+fn named<T: Copy>(values: &[T], name: impl Fn(T) -> &'static str) -> Vec<(&'static str, T)> {
+    values.iter().map(|value| (name(*value), *value)).collect()
+}
+
+/// The least number of ticks that is at least so long.
+fn in_ticks(micros: i64, tick: TimeSpan) -> TimeSpan {
+    let (micros, tick) = (micros.max(1), tick.micros());
+    TimeSpan::from_micros(micros.saturating_add(tick - 1) / tick * tick)
 }

@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use perennial_expr::ExprError;
-use perennial_types::{SourceSpec, did_you_mean};
+use perennial_evaluate::EndpointSpec;
+use perennial_expr::{Expr, ExprError};
+use perennial_types::{DataType, Schema, SourceSpec, TimeSpan, did_you_mean};
 
 use crate::fault::Fault;
 use crate::marks::Marks;
@@ -56,6 +57,47 @@ impl<'a> Scope<'a> {
         let found = models.iter().find(|model| &*model.name == name);
         self.note_missing(found.is_none(), "Model", name, path, models.iter().map(|model| &model.name));
         found
+    }
+
+    /// The endpoint that the field at `path` names; a fault is noted if there is none.
+    pub(crate) fn endpoint(&self, name: &str, path: &str) -> Option<&'a EndpointSpec> {
+        let endpoints = &self.project.endpoints;
+        let found = endpoints.iter().find(|endpoint| &*endpoint.name == name);
+        let known = endpoints.iter().map(|endpoint| &endpoint.name);
+        self.note_missing(found.is_none(), "Endpoint", name, path, known);
+        found
+    }
+
+    /// The endpoint that a model belongs to, if there is one.
+    pub(crate) fn endpoint_of(&self, model: &str) -> Option<&'a EndpointSpec> {
+        self.project.endpoints.iter().find(|endpoint| endpoint.models.iter().any(|name| &**name == model))
+    }
+
+    /// The condition at `path` is true or false of something that `schema` has.
+    pub(crate) fn condition(&self, sql: &str, schema: &Schema, path: &str) {
+        match Expr::compile(sql, schema) {
+            Ok(expr) if expr.columns().is_empty() => {
+                let help = format!("name one of {}", schema.names().collect::<Vec<_>>().join(", "));
+                self.refuse(path, format!("{sql:?} never changes"), &help);
+            }
+            Ok(expr) if expr.data_type() == Some(DataType::Boolean) => {}
+            Ok(expr) => {
+                let found = expr.data_type().map_or("NULL", DataType::name);
+                self.refuse(path, format!("expected a condition, found {found}"), "");
+            }
+            Err(error) => self.refuse_expression(path, &error),
+        }
+    }
+
+    /// Everything happens at ticks: a length of time that something is counted in is a multiple of them.
+    pub(crate) fn whole_ticks(&self, span: TimeSpan, path: &str) {
+        let tick = self.project.tick;
+        if span.micros() % tick.micros().max(1) != 0 {
+            let message = format!("{span} is no multiple of the project's tick of {tick}");
+            let below = span.micros() / tick.micros() * tick.micros();
+            let nearest = TimeSpan::from_micros(if below > 0 { below } else { tick.micros() });
+            self.refuse(path, message, &format!("what is due happens at ticks; write {nearest}"));
+        }
     }
 
     fn note_missing<'n>(

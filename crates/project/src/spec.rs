@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use perennial_evaluate::EndpointSpec;
+use perennial_control::ReportSpec;
+use perennial_evaluate::{EndpointSpec, ExperimentSpec};
 use perennial_features::{NamedExpr, ViewSpec};
 use perennial_learn::{LearnerSpec, OutputSpec, Task, TransformFn};
 use perennial_policy::PolicySpec;
@@ -27,8 +28,14 @@ pub struct Project {
     pub models: Vec<ModelSpec>,
     /// The endpoints.
     pub endpoints: Vec<EndpointSpec>,
+    /// The experiments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub experiments: Vec<ExperimentSpec>,
     /// The policies.
     pub policies: Vec<PolicySpec>,
+    /// The reports.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reports: Vec<ReportSpec>,
 }
 
 /// What drives a project's time.
@@ -77,6 +84,22 @@ pub struct DeclaredTransform {
 }
 
 impl Project {
+    /// A project in which nothing is declared yet.
+    pub(crate) fn empty(name: Arc<str>, clock: ClockKind, tick: TimeSpan) -> Self {
+        Self {
+            name,
+            clock,
+            tick,
+            sources: Vec::new(),
+            views: Vec::new(),
+            models: Vec::new(),
+            endpoints: Vec::new(),
+            experiments: Vec::new(),
+            policies: Vec::new(),
+            reports: Vec::new(),
+        }
+    }
+
     /// The hash of the canonical JSON: the same for the same declarations, whatever the order of files and
     /// fields and whatever the comments say.
     pub fn hash(&self) -> ContentHash {

@@ -100,6 +100,21 @@ impl Node {
         }
     }
 
+    /// The same as if it stood at one place.
+    pub(crate) fn stand_at(&mut self, place: &Place) {
+        self.at = place.clone();
+        match &mut self.tree {
+            Tree::List(nodes) => nodes.iter_mut().for_each(|node| node.stand_at(place)),
+            Tree::Map(entries) => {
+                for entry in entries {
+                    entry.at = place.clone();
+                    entry.node.stand_at(place);
+                }
+            }
+            Tree::Null | Tree::Bool(_) | Tree::Int(_) | Tree::Float(_) | Tree::Text(_) => {}
+        }
+    }
+
     /// The text, if this is one.
     pub(crate) fn text(&self) -> Option<&str> {
         match &self.tree {

@@ -4,12 +4,16 @@
 
 use std::path::Path;
 
+use perennial_control::ReportFormat;
+use perennial_evaluate::{Algorithm, Mode, UnitSpec};
 use perennial_features::Op;
 use perennial_learn::{LearnerSpec, TransformFn};
+use perennial_policy::{DetectedLoss, Otherwise, SignalKind, StageSpec};
 use perennial_project::{ClockKind, Effect, Fault, Origin, Project};
 use perennial_types::TimeSpan;
 
 const BIKE: &str = include_str!("fixtures/bike.yaml");
+const LANGUAGE: &str = include_str!("fixtures/language.yaml");
 const SMALLEST: &str = include_str!("fixtures/smallest.yaml");
 
 fn parse(text: &str) -> Result<Project, Vec<Fault>> {
@@ -18,6 +22,12 @@ fn parse(text: &str) -> Result<Project, Vec<Fault>> {
 
 fn project(text: &str) -> Project {
     parse(text).unwrap_or_else(|faults| panic!("{}", written(&faults)))
+}
+
+/// The whole language without what does nothing yet.
+fn supported() -> String {
+    let lines = LANGUAGE.lines().filter(|line| !line.starts_with("service_level:"));
+    lines.map(|line| format!("{line}\n")).collect()
 }
 
 fn written(faults: &[Fault]) -> String {
@@ -116,15 +126,142 @@ fn the_smallest_project_has_forty_lines_and_its_policy_ten() {
     assert_eq!(&*project.compile().unwrap().goal.models[0].endpoint, "fare");
 }
 
+/// The ready policies, by name.
+const READY: [(&str, &str); 3] = [
+    ("adaptive", include_str!("../../../policies/adaptive.yaml")),
+    ("performance", include_str!("../../../policies/performance.yaml")),
+    ("scheduled", include_str!("../../../policies/scheduled.yaml")),
+];
+
+/// The smallest project with another policy.
+fn with_policy(policy: &str) -> String {
+    let others = SMALLEST.rsplit_once("---").map_or(SMALLEST, |(others, _)| others);
+    format!("{others}---\n{policy}")
+}
+
 #[test]
 fn ready_made_policies_are_valid() {
-    for text in
-        [include_str!("../../../policies/scheduled.yaml"), include_str!("../../../policies/performance.yaml")]
-    {
-        let policy = text.replace("my-model", "fare");
-        let with_policy = format!("{}---\n{policy}", SMALLEST.rsplit_once("---").unwrap().0);
-        assert_eq!(project(&with_policy).policies.len(), 1);
+    for (name, text) in READY {
+        let project = project(&with_policy(&text.replace("my-model", "fare")));
+        assert_eq!(&*project.policies[0].name, name);
     }
+}
+
+#[test]
+fn a_policy_that_uses_a_ready_one_is_that_one_under_its_own_name() {
+    for (name, text) in READY {
+        let copied = project(&with_policy(&text.replace("my-model", "fare")));
+        let used =
+            project(&with_policy(&format!("kind: Policy\nname: {name}\nuse: {name}\nmodels: [fare]\n")));
+        assert_eq!(used, copied);
+        assert_eq!(used.hash(), copied.hash());
+    }
+}
+
+#[test]
+fn what_a_policy_gives_replaces_what_the_ready_one_says() {
+    let own = "kind: Policy
+name: own
+use: adaptive
+models: [fare]
+signals:
+  errors: {detector: adwin, of: squared_error, range: [0, 9]}
+  inputs:
+  extra: {labels: since_training}
+guards: {budget: , at_most: 2 per day}
+actions: {retrain: {data: 30d}}
+gates: [{not_worse: rmse, holdout: 20 rows}]
+rollout: [promote]
+rollback:
+";
+    let policies = project(&with_policy(own)).policies;
+    let policy = &policies[0];
+    let names: Vec<&str> = policy.signals.iter().map(|signal| &*signal.name).collect();
+    assert_eq!(names, ["quality", "fresh", "volume", "errors", "extra"], "the ready ones, then its own");
+    assert!(matches!(policy.signals[3].kind, SignalKind::Detector { of: DetectedLoss::SquaredError, .. }));
+    assert_eq!(policy.guards.budget_rows, None);
+    assert_eq!(policy.guards.at_most.unwrap().amount, 2);
+    assert_eq!(policy.guards.cooldown.success, TimeSpan::from_hours(48), "not given, so kept");
+    assert_eq!(policy.actions.retrain.data, Some(TimeSpan::from_days(30)));
+    assert_eq!(policy.actions.adapt.as_ref().unwrap().at_most, 5);
+    assert_eq!((policy.triggers.len(), policy.gates.len()), (4, 1));
+    assert_eq!((policy.rollout.as_slice(), &policy.rollback), ([StageSpec::Promote].as_slice(), &None));
+}
+
+#[test]
+fn the_whole_language_is_read_but_for_what_does_nothing_yet() {
+    let faults = parse(LANGUAGE).unwrap_err();
+    assert_eq!(
+        written(&faults),
+        "bike.yaml:26:1: FeatureView \"slot_demand\": service_level: \"service_level\" is not supported yet\n"
+    );
+    let project = project(&supported());
+    let experiment = &project.experiments[0];
+    assert_eq!(experiment.arms.len(), 2);
+    assert_eq!(
+        experiment.mode,
+        Mode::Bandit {
+            algorithm: Algorithm::GaussianThompson,
+            epoch: TimeSpan::from_hours(6),
+            floor: 0.01,
+            reset_on_change: true
+        }
+    );
+    assert_eq!((experiment.reward.range, &experiment.unit), ((-1000.0, 0.0), &UnitSpec::Request));
+    let policy = &project.policies[0];
+    let SignalKind::Drift { columns, every, rule, .. } = &policy.signals[1].kind else { panic!("no drift") };
+    assert_eq!((columns.len(), *every, rule.min_js), (2, TimeSpan::from_hours(24), 0.05));
+    assert_eq!(policy.actions.adapt.as_ref().unwrap().every, TimeSpan::from_hours(96));
+    assert_eq!(policy.rollout[0], StageSpec::Shadow { length: TimeSpan::from_hours(24) });
+    let StageSpec::Bandit { epoch, floor, otherwise, .. } = &policy.rollout[1] else { panic!("no bandit") };
+    assert_eq!((*epoch, *floor, *otherwise), (TimeSpan::from_hours(6), 0.05, Otherwise::PromoteIfNotWorse));
+    assert_eq!(policy.rollback.as_ref().unwrap().within, TimeSpan::from_days(7));
+    assert_eq!(project.reports[0].formats, [ReportFormat::Html, ReportFormat::Json]);
+    let goal = project.compile().unwrap().goal;
+    assert_eq!(goal.experiments[0].spec, *experiment);
+    assert_eq!(goal.reports, project.reports);
+    assert_eq!(serde_json::from_str::<Project>(&serde_json::to_string(&project).unwrap()).unwrap(), project);
+}
+
+#[test]
+fn times_that_are_not_given_are_whole_ticks() {
+    let text = supported()
+        .replace("tick: 1h ", "tick: 4h ")
+        .replace("epoch: 6h, floor: 0.01", "floor: 0.01")
+        .replace("window: 7d, reference: training", "window: 5d, reference: training");
+    let project = project(&text);
+    let epoch = TimeSpan::from_hours(8);
+    assert!(matches!(project.experiments[0].mode, Mode::Bandit { epoch: found, .. } if found == epoch));
+    let policy = &project.policies[0];
+    assert!(matches!(policy.rollout[1], StageSpec::Bandit { epoch: found, .. } if found == epoch));
+    let every = TimeSpan::from_hours(20);
+    assert!(matches!(policy.signals[1].kind, SignalKind::Drift { every: found, .. } if found == every));
+}
+
+#[test]
+fn a_split_is_in_the_order_of_the_arms_and_equal_unless_said() {
+    let bandit = "algorithm: {kind: gaussian_thompson, epoch: 6h, floor: 0.01, reset_on_change: true}";
+    let split = |words: &str| {
+        let text = supported().replace("mode: bandit ", "mode: ab ").replace(bandit, words);
+        project(&text).experiments[0].mode.clone()
+    };
+    assert_eq!(split(""), Mode::Ab { split: vec![0.5, 0.5] });
+    assert_eq!(split("split: {bike-windowed: 0.9, bike-raw: 0.1}"), Mode::Ab { split: vec![0.1, 0.9] });
+}
+
+#[test]
+fn an_input_is_named_with_where_it_comes_from() {
+    let compiled = project(BIKE).compile().unwrap();
+    let model = compiled.model("bike-windowed").unwrap();
+    let named = |patterns: &[&str]| -> Vec<String> {
+        let patterns: Vec<_> = patterns.iter().map(|pattern| (*pattern).into()).collect();
+        model.matching(&patterns).into_iter().map(|input| input.qualified()).collect()
+    };
+    assert_eq!(
+        named(&["on_demand.*", "request.temp"]),
+        ["request.temp", "on_demand.slot", "on_demand.feels_gap"]
+    );
+    assert_eq!(named(&["slot_demand.trend", "request.hr"]), ["slot_demand.trend"], "hr is no input itself");
 }
 
 #[test]
@@ -177,6 +314,15 @@ fn a_project_is_stored_and_read_back() {
     assert_eq!(back, project);
     assert_eq!(back.hash(), project.hash());
     assert_eq!(back.compile().unwrap().goal, project.compile().unwrap().goal);
+}
+
+#[test]
+fn what_was_stored_before_there_were_experiments_is_the_same_project() {
+    let old = include_str!("fixtures/stored.json");
+    let back: Project = serde_json::from_str(old).unwrap();
+    assert_eq!(back, project(BIKE));
+    assert_eq!(back.hash().short(), "fd1f9a416573", "as it was then");
+    assert_eq!(serde_json::to_value(&back).unwrap(), serde_json::from_str::<serde_json::Value>(old).unwrap());
 }
 
 #[test]
@@ -256,4 +402,35 @@ fn a_plan_refuses_what_old_rows_do_not_allow() {
         refusals,
         ["Source \"demand\": column \"note\" is new and must be there; declare it as string?"]
     );
+}
+
+#[test]
+fn a_plan_says_what_becomes_of_experiments_and_reports() {
+    let (without, with) = (project(BIKE), project(&supported()));
+    let created = with.diff(Some(&without)).unwrap().to_string();
+    let words = "  + Experiment \"raw-or-windowed\"
+      begins when every arm has a version: requests to \"bike\" are split between bike-raw, bike-windowed, anew every 6h
+";
+    assert!(created.contains(words), "{created}");
+    assert!(created.contains("~ Policy \"keep-fresh\": "), "{created}");
+    let words =
+        "  + Report \"weekly-drift\"\n      is written by schedule \"0 7 * * 1\" about endpoint \"bike\"\n";
+    assert!(created.contains(words), "{created}");
+
+    let other = project(&supported().replace("floor: 0.01", "floor: 0.02").replace("0 7 * * 1", "0 8 * * 1"));
+    let changed = other.diff(Some(&with)).unwrap().to_string();
+    let words = "  ~ Experiment \"raw-or-windowed\": mode
+      is another experiment: what was learned of its arms is left behind
+      begins anew when every arm has a version: ";
+    assert!(changed.contains(words), "{changed}");
+    assert!(changed.contains("  ~ Report \"weekly-drift\": schedule\n"), "{changed}");
+
+    let retired = without.diff(Some(&with)).unwrap().to_string();
+    assert!(
+        retired.contains("  - Experiment \"raw-or-windowed\"\n      ends without a conclusion"),
+        "{retired}"
+    );
+    assert!(retired.contains("  - Report \"weekly-drift\"\n      is written no more"), "{retired}");
+    let fields = "~ Policy \"keep-fresh\": signals, triggers, actions, rollout, rollback";
+    assert!(retired.contains(fields), "what is not declared any more differs too: {retired}");
 }

@@ -41,6 +41,53 @@ const MISTAKES: [(&str, &str); 30] = [
     ("replay: {rows: 0}", "replay: {rows: none}"),
 ];
 
+const LANGUAGE: &str = include_str!("fixtures/language.yaml");
+
+/// Mistakes in experiments, rollouts, signals and reports.
+const TRAFFIC_MISTAKES: [(&str, &str); 30] = [
+    ("mode: bandit ", "mode: bandits "),
+    ("arms: [bike-raw, bike-windowed]", "arms: [bike-raw, bike-window]"),
+    ("unit: request ", "unit: temp "),
+    ("epoch: 6h", "epoch: 90m"),
+    ("floor: 0.01", "floor: 0.5"),
+    ("-ABS(prediction - label)", "-ABS(prediction - lable)"),
+    ("range: [-1000, 0]", "range: [0, -1000]"),
+    ("of: error_rate", "of: error_rat"),
+    ("probability_best > 0.99", "probability_bst > 0.99"),
+    ("at_most: 30d", "at_most: 24h"),
+    ("then: promote_best ", "then: promote_bst "),
+    ("otherwise: keep_initial", "otherwise: keep"),
+    ("[request.*, slot_demand.*]", "[requst.*, slot_demand.*]"),
+    ("correction: bh", "corection: bh"),
+    ("wasserstein_sd: 0.1", "waserstein_sd: 0.1"),
+    ("detector: adwin", "detector: adwi"),
+    ("of: abs_error", "of: log_loss"),
+    ("range: [0, 1000]", "range: [-2, -1]"),
+    ("50000 rows}", "50000}"),
+    ("action: adapt}", "action: adpt}"),
+    ("repeat: fine_tune", "repeat: finetune"),
+    ("every: 96h", "every: 90m"),
+    ("NOT errors.open", "NOT errors.opn"),
+    ("{shadow: 24h}", "{shadow: 90m}"),
+    ("probability_better > 0.8", "probability_beter > 0.8"),
+    ("otherwise: promote_if_not_worse", "otherwise: promote_if_better"),
+    ("paired.relative_change", "paired.relative_chang"),
+    ("within: 7d", "within: 24h"),
+    ("schedule: \"0 7 * * 1\"", "schedule: \"0 7 * * 8\""),
+    ("formats: [html, json]", "formats: [html, pdf]"),
+];
+
+/// Faults of the whole language, without what does nothing yet.
+fn traffic_with(mistakes: impl IntoIterator<Item = usize>) -> Vec<Fault> {
+    let mut text = LANGUAGE.replace("service_level:", "# service_level:");
+    for i in mistakes {
+        let (from, to) = TRAFFIC_MISTAKES[i];
+        assert!(text.contains(from), "the fixture has no {from:?}");
+        text = text.replacen(from, to, 1);
+    }
+    faults_of(&text)
+}
+
 fn faults_of(text: &str) -> Vec<Fault> {
     Project::parse(&[("p.yaml".to_owned(), text.to_owned())]).err().unwrap_or_default()
 }
@@ -70,6 +117,23 @@ fn one_mistake_is_one_message() {
 }
 
 #[test]
+fn one_mistake_of_an_experiment_a_rollout_or_a_report_is_one_message() {
+    assert_eq!(traffic_with([]), []);
+    let all = 0..TRAFFIC_MISTAKES.len();
+    let several = |i: &usize| traffic_with([*i]).len() != 1;
+    let wrong: Vec<_> =
+        all.filter(several).map(|i| (TRAFFIC_MISTAKES[i], said(&traffic_with([i])))).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn all_mistakes_of_experiments_rollouts_and_reports_at_once_are_all_messages() {
+    let all = 0..TRAFFIC_MISTAKES.len();
+    let alone: BTreeSet<String> = all.clone().flat_map(|i| said(&traffic_with([i]))).collect();
+    assert_eq!(said(&traffic_with(all)), alone);
+}
+
+#[test]
 fn all_mistakes_at_once_are_all_messages() {
     let alone: BTreeSet<String> = (0..MISTAKES.len()).flat_map(|i| said(&with([i]))).collect();
     let together = with(0..MISTAKES.len());
@@ -89,6 +153,18 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn some_mistakes_of_experiments_rollouts_and_reports_are_the_messages_of_each(
+        chosen in proptest::sample::subsequence((0..TRAFFIC_MISTAKES.len()).collect::<Vec<_>>(), 0..=TRAFFIC_MISTAKES.len())
+    ) {
+        let alone: BTreeSet<String> = chosen.iter().flat_map(|i| said(&traffic_with([*i]))).collect();
+        prop_assert_eq!(said(&traffic_with(chosen)), alone);
+    }
+}
+
 fn listed(name: &str, text: &str) -> String {
     let faults = Project::parse(&[(name.to_owned(), text.to_owned())]).err().unwrap_or_default();
     faults.iter().map(|fault| format!("{fault}\n")).collect()
@@ -100,6 +176,8 @@ fn many_mistakes_of_a_document_are_named_at_once() {
     assert_eq!(found, include_str!("fixtures/many.txt"), "{found}");
     let found = listed("more.yaml", include_str!("fixtures/more.yaml"));
     assert_eq!(found, include_str!("fixtures/more.txt"), "{found}");
+    let found = listed("traffic.yaml", include_str!("fixtures/traffic.yaml"));
+    assert_eq!(found, include_str!("fixtures/traffic.txt"), "{found}");
 }
 
 #[test]
@@ -171,7 +249,7 @@ fn a_mistake_is_not_blamed_on_what_depends_on_it() {
         ("kind: Project", "kind: Projct"),
         ("kind: Project", "knd: Project"),
         ("volume:  {labels", "2volume:  {labels"),
-        ("volume:  {labels: since_training}", "volume: {drift: [x]}"),
+        ("volume:  {labels: since_training}", "volume: {cost: training}"),
         ("signals:", "signal:"),
         ("triggers:", "trigers:"),
         ("holdout: 48 rows", "holdout: many"),
