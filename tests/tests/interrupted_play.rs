@@ -5,10 +5,11 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use bike_demand::{Figures, Options, Service, hours, play};
+use bike_demand::{Figures, hours, play};
 use perennial_remote::Client;
 use perennial_tests::{Told, binary, data_dir, told};
 use perennial_types::{Stream, unit_draw};
+use player::{Options, Service};
 
 const KILLS: usize = 20;
 

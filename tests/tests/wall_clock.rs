@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bike_demand::Service;
 use perennial_remote::{Client, Feedback, FeedbackStatus, ProjectFile, VersionRef};
 use perennial_tests::{binary, data_dir};
+use player::Service;
 use serde_json::{Value as Json, json};
 
 const PROJECT: &str = r#"

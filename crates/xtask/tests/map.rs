@@ -70,10 +70,10 @@ fn map() -> Vec<Row> {
 
 /// Every package of the workspace by its name in the map.
 fn packages() -> BTreeMap<String, Package> {
-    let mut directories: Vec<PathBuf> =
-        root().join("crates").read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = |path: &str| root().join(path).read_dir().unwrap().map(|entry| entry.unwrap().path());
+    let mut directories: Vec<PathBuf> = entries("crates").chain(entries("examples")).collect();
     directories.retain(|directory| directory.is_dir());
-    directories.extend(["examples/bike-demand", "tests"].map(|path| root().join(path)));
+    directories.push(root().join("tests"));
     let read = |directory: PathBuf| {
         let manifest: Table = fs::read_to_string(directory.join("Cargo.toml")).unwrap().parse().unwrap();
         let names = |section: &str| -> Vec<String> {

@@ -1,12 +1,9 @@
 //! The hours as rows of a training set: the declared inputs, as they were known, and the truth.
 
-use anyhow::{Context, Result, bail};
-use perennial_features::point_in_time::{Mode, Query, replay};
-use perennial_features::{EntityKey, Event};
+use anyhow::Result;
 use perennial_learn::{FitSpec, LearnerSpec};
-use perennial_project::{Compiled, CompiledModel, Project};
-use perennial_types::{Position, Row, SourceSpec};
-use serde_json::Value as Json;
+use perennial_types::Row;
+use player::{Asked, Declared, Sent};
 
 use crate::data::{Hour, project};
 
@@ -39,20 +36,23 @@ impl Frame {
     /// # Errors
     /// When the declarations of the project have a fault, or do not fit the hours.
     pub fn as_known(hours: Vec<Hour>, inputs: Inputs) -> Result<Self> {
-        let (source, compiled) = declared()?;
-        let model = compiled.models.first().context("the project has no model")?;
-        let complete = complete_rows(model, &source, &hours)?;
+        let declared = Declared::read(&project())?;
+        let model = declared.model("bike-windowed")?;
+        let asked = |hour: &Hour| Asked { at: hour.at, request: hour.request() };
+        let asked: Vec<Asked> = hours.iter().map(asked).collect();
+        let sent = |hour: &Hour| Sent { at: hour.due(), source: "demand", event: hour.event() };
+        let sent: Vec<Sent> = hours.iter().map(sent).collect();
+        let complete = declared.rows(model, &asked, &sent)?;
         let wanted = |name: &str| match inputs {
             Inputs::Raw => !name.contains('.'),
             Inputs::Windowed => true,
         };
         let mut spec = model.fit.clone();
+        let columns: Vec<usize> = (0..spec.inputs.len()).filter(|i| wanted(&spec.inputs[*i])).collect();
         spec.inputs.retain(|name| wanted(name));
         for transform in &mut spec.transforms {
             transform.of.retain(|name| wanted(name));
         }
-        let columns: Vec<usize> =
-            model.inputs.iter().filter(|input| wanted(&input.name)).map(|i| i.column).collect();
         let pick = |row: &Row| columns.iter().map(|column| row[*column].clone()).collect();
         let rows = complete.iter().map(pick).collect();
         let labels = hours.iter().map(|hour| hour.cnt as f64).collect();
@@ -66,61 +66,6 @@ impl Frame {
             LearnerSpec::LogisticBatch(_) => 1,
         }
     }
-}
-
-/// The source of the project, and the project made ready.
-fn declared() -> Result<(SourceSpec, Compiled)> {
-    let files: Vec<_> = project().into_iter().map(|file| (file.name, file.text)).collect();
-    let parsed = Project::parse(&files).and_then(|project| Ok((project.compile()?, project)));
-    match parsed {
-        Ok((compiled, project)) => {
-            let source = project.sources.into_iter().next().context("the project has no source")?;
-            Ok((source, compiled))
-        }
-        Err(faults) => {
-            let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-            bail!("the project has faults:\n{}", faults.join("\n"))
-        }
-    }
-}
-
-/// Each hour's row in the layout of the model: request, on-demand, looked-up features, on-demand again.
-fn complete_rows(model: &CompiledModel, source: &SourceSpec, hours: &[Hour]) -> Result<Vec<Row>> {
-    let decode = |hour: &Hour| model.spec.request.decode_json(&Json::Object(hour.request()));
-    let mut rows = hours.iter().map(decode).collect::<Result<Vec<Row>, _>>()?;
-    let told =
-        hours.iter().map(|hour| source.schema.decode_json(&hour.event())).collect::<Result<Vec<_>, _>>()?;
-    let event = |(index, hour): (usize, &Hour)| Event {
-        position: Position(index as u64 + 1),
-        source: &source.name,
-        row: &told[index],
-        event_time: hour.at,
-        available_at: hour.due(),
-    };
-    let events: Vec<Event<'_>> = hours.iter().enumerate().map(event).collect();
-    for row in &mut rows {
-        for program in &model.before {
-            row.push(program.expr.evaluate(row));
-        }
-    }
-    for lookup in &model.lookups {
-        let query = |(hour, row): (&Hour, &Row)| Query {
-            key: EntityKey::from_values(&CompiledModel::key_of(lookup, row)),
-            at: hour.at,
-            seen: Position(hours.partition_point(|earlier| earlier.due() <= hour.at) as u64),
-        };
-        let queries: Vec<Query> = hours.iter().zip(&rows).map(query).collect();
-        let features = replay(&lookup.view, &events, &queries, Mode::AsServed);
-        for (row, features) in rows.iter_mut().zip(features) {
-            row.extend(lookup.outputs.iter().map(|output| features[*output].clone()));
-        }
-    }
-    for row in &mut rows {
-        for program in &model.after {
-            row.push(program.expr.evaluate(row));
-        }
-    }
-    Ok(rows)
 }
 
 #[cfg(test)]

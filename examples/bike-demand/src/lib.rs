@@ -16,13 +16,9 @@ mod data;
 mod frame;
 mod play;
 mod report;
-mod service;
-mod story;
 
 pub use baselines::{Baseline, daily_fine_tune, daily_retrain, frozen};
 pub use data::{FIRST_ROWS, Hour, LABEL_DELAY, hours, project};
 pub use frame::{Frame, Inputs};
-pub use play::{Figures, Options, Progress, play};
-pub use report::{Baselines, Machine, Report};
-pub use service::{Service, fsync_p50_ms};
-pub use story::{Ancestor, Story};
+pub use play::{Figures, Progress, play};
+pub use report::{Baselines, Report};

@@ -1,26 +1,13 @@
 //! The play: two years of an endpoint's life, seen from outside.
 
-use std::future::Future;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
-use perennial_remote::{Client, Feedback, FeedbackStatus, RemoteError};
-use perennial_types::{Kind, Timestamp};
+use anyhow::{Context, Result};
+use perennial_remote::{Client, Feedback};
+use perennial_types::Timestamp;
+use player::{Line, Options};
 
 use crate::data::{FIRST_ROWS, Hour, hours, project};
-
-/// How a play is carried out.
-#[derive(Clone, Copy, Debug)]
-pub struct Options {
-    /// How long one call is repeated while the service is away, before the play fails.
-    pub patience: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { patience: Duration::from_secs(60) }
-    }
-}
 
 /// How far a play is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,18 +60,17 @@ pub async fn play(
     mut on_progress: impl FnMut(Progress),
 ) -> Result<Figures> {
     let hours = hours()?;
-    let mut line = Line { client, options, repeated: 0 };
+    let mut line = Line::new(client, options);
     let mut score = Score::default();
     let started = Instant::now();
     let first = hours.first().map(|hour| hour.at);
-    let files = project();
-    line.until_answered(|| client.apply(&files, first)).await.context("applying the project")?;
+    line.apply(&project(), first).await?;
     for step in steps(&hours) {
         match step {
-            Step::Truth(index) => line.tell(&hours[index]).await?,
+            Step::Truth(index) => tell(&mut line, &hours[index]).await?,
             Step::Ask(index) => {
                 let hour = &hours[index];
-                let version = line.ask(hour, &mut score).await?;
+                let version = ask(&mut line, hour, &mut score).await?;
                 let done = index + 1;
                 on_progress(Progress { done, of: hours.len(), at: hour.at, mae: score.mae(), version });
             }
@@ -95,7 +81,7 @@ pub async fn play(
         defaults: score.defaults,
         answers: score.answers,
         wall: started.elapsed(),
-        repeated: line.repeated,
+        repeated: line.repeated(),
     })
 }
 
@@ -138,67 +124,18 @@ impl Score {
     }
 }
 
-/// The line to the service, and how patient it is.
-struct Line<'a> {
-    client: &'a Client,
-    options: &'a Options,
-    repeated: u64,
+/// The truth of an hour, at the instant at which it is known: as feedback, then as an event.
+async fn tell(line: &mut Line<'_>, hour: &Hour) -> Result<()> {
+    let feedback = [Feedback { prediction_id: hour.prediction_id(), value: hour.cnt as f64 }];
+    line.label(&feedback, hour.due()).await?;
+    line.send("demand", &[hour.event()], hour.due()).await
 }
 
-impl Line<'_> {
-    /// The truth of an hour, at the instant at which it is known: as feedback, then as an event.
-    async fn tell(&mut self, hour: &Hour) -> Result<()> {
-        let (client, at) = (self.client, Some(hour.due()));
-        let feedback = [Feedback { prediction_id: hour.prediction_id(), value: hour.cnt as f64 }];
-        let context = || format!("telling the truth of {}", hour.at);
-        let results = self.until_answered(|| client.feedback(&feedback, at)).await.with_context(context)?;
-        let status = results.first().map(|result| result.status);
-        ensure!(
-            matches!(status, Some(FeedbackStatus::Accepted | FeedbackStatus::Duplicate)),
-            "the feedback of {} is {status:?}, though its prediction was answered",
-            hour.at
-        );
-        let event = [hour.event()];
-        let receipt =
-            self.until_answered(|| client.events("demand", &event, at)).await.with_context(context)?;
-        ensure!(
-            receipt.accepted + receipt.duplicates == 1 && receipt.refused.is_empty(),
-            "the event of {} was not taken: {receipt:?}",
-            hour.at
-        );
-        Ok(())
-    }
-
-    /// Ask for an hour; the number of the version that answered.
-    async fn ask(&mut self, hour: &Hour, score: &mut Score) -> Result<Option<u64>> {
-        let (client, id, request) = (self.client, hour.prediction_id(), hour.request());
-        let answer = self.until_answered(|| client.predict("bike", Some(&id), &request, Some(hour.at))).await;
-        let answer = answer.with_context(|| format!("asking for {}", hour.at))?;
-        ensure!(answer.id == id, "asked as {id:?}, answered as {:?}", answer.id);
-        score.add(answer.prediction, hour.cnt as f64, answer.fallback.is_some());
-        Ok(answer.version)
-    }
-
-    /// Repeat a call while the service is away, with pauses from 10 ms to 500 ms.
-    async fn until_answered<T, F>(&mut self, call: impl Fn() -> F) -> Result<T, RemoteError>
-    where
-        F: Future<Output = Result<T, RemoteError>>,
-    {
-        let mut away_since = None;
-        let mut pause = Duration::from_millis(10);
-        loop {
-            let error = match call().await {
-                Err(error) if error.kind() == Kind::Unavailable => error,
-                outcome => return outcome,
-            };
-            if away_since.get_or_insert_with(Instant::now).elapsed() > self.options.patience {
-                return Err(error);
-            }
-            self.repeated += 1;
-            tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
-        }
-    }
+/// Ask for an hour; the number of the version that answered.
+async fn ask(line: &mut Line<'_>, hour: &Hour, score: &mut Score) -> Result<Option<u64>> {
+    let answer = line.ask("bike", &hour.prediction_id(), &hour.request(), hour.at).await?;
+    score.add(answer.prediction, hour.cnt as f64, answer.fallback.is_some());
+    Ok(answer.version)
 }
 
 #[cfg(test)]
@@ -229,18 +166,6 @@ mod tests {
             assert!(now <= at, "{at} after {now}");
             now = at;
         }
-    }
-
-    #[tokio::test]
-    async fn a_service_that_stays_away_ends_the_play_after_its_patience() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let client = Client::new(&format!("http://{free}")).unwrap();
-        let options = Options { patience: Duration::from_millis(25) };
-        let mut asked = 0;
-        let error = play(&client, &options, |_| asked += 1).await.unwrap_err();
-        let error = format!("{error:#}");
-        assert!(error.starts_with("applying the project: PUT ") && error.contains("no answer"), "{error}");
-        assert_eq!(asked, 0);
     }
 
     #[test]

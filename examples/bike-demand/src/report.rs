@@ -1,16 +1,14 @@
 //! The end of a play: a table for people, numbers for programs.
 
-use std::fmt::Write;
-
 use anyhow::Result;
 use perennial_types::ContentHash;
+use player::{Machine, Story, grouped, list};
 use serde::Serialize;
 
 use crate::baselines::{Baseline, daily_retrain, frozen};
 use crate::data::{FIRST_ROWS, hours};
 use crate::frame::{Frame, Inputs};
 use crate::play::Figures;
-use crate::story::Story;
 
 /// What the answers are compared with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -69,15 +67,6 @@ pub struct Report {
     pub repeated: u64,
 }
 
-/// What was measured beside the play.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Machine {
-    /// Median fsync of the disk, in milliseconds.
-    pub fsync_p50_ms: f64,
-    /// CPU time of the service, in seconds.
-    pub cpu_s: f64,
-}
-
 impl Report {
     /// Put together what was seen, told and computed.
     pub fn new(figures: &Figures, story: &Story, baselines: &Baselines, machine: Machine) -> Self {
@@ -118,9 +107,9 @@ impl Report {
             figures.defaults
         );
         text += &format!("\nRuns started by the policy: {}\n", self.runs);
-        list(&mut text, &story.runs);
+        text += &list(&story.runs);
         text += &format!("Held back: {}\n", self.held);
-        list(&mut text, &story.held);
+        text += &list(&story.held);
         text += &format!("\nLineage of the current version: {}\n  {}\n", story.lineage_line(), story.why);
         text += &format!(
             "\n{:.1} s from the first request to the last reply; the service used {:.1} s of CPU; \
@@ -128,35 +117,5 @@ impl Report {
             self.wall_s, self.cpu_s, self.fsync_p50_ms, self.repeated
         );
         text
-    }
-}
-
-fn list(text: &mut String, counts: &std::collections::BTreeMap<String, u64>) {
-    for (name, count) in counts {
-        // Writing to a String does not fail.
-        let _written = writeln!(text, "  {count:>6}  {name}");
-    }
-}
-
-/// `31148565` as `31,148,565`.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn large_numbers_are_grouped_by_thousands() {
-        assert_eq!([0, 999, 1_000, 31_148_565].map(grouped), ["0", "999", "1,000", "31,148,565"]);
     }
 }

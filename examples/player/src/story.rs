@@ -6,10 +6,7 @@ use anyhow::{Context, Result};
 use perennial_remote::{Client, Run, Version, VersionRef};
 use perennial_types::ContentHash;
 
-/// The model of the example.
-const MODEL: &str = "bike-windowed";
-
-/// How the current version came to be.
+/// How the current version of a model came to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Story {
     /// Runs that the policy started, by what came of them; the first fit is left out.
@@ -34,19 +31,19 @@ pub struct Ancestor {
 }
 
 impl Story {
-    /// Ask the service.
+    /// Ask the service about a model.
     ///
     /// # Errors
     /// When it does not answer, or the model has no version.
-    pub async fn read(client: &Client) -> Result<Self> {
-        let runs = client.runs(Some(MODEL), None).await.context("reading the runs")?;
+    pub async fn read(client: &Client, model: &str) -> Result<Self> {
+        let runs = client.runs(Some(model), None).await.context("reading the runs")?;
         let held =
-            client.decisions(Some(MODEL), Some("held"), None).await.context("reading the decisions")?;
+            client.decisions(Some(model), Some("held"), None).await.context("reading the decisions")?;
         let current =
-            client.version(MODEL, VersionRef::Current).await.context("reading the current version")?;
+            client.version(model, VersionRef::Current).await.context("reading the current version")?;
         let ancestors =
-            client.ancestors(MODEL, VersionRef::Current).await.context("reading its ancestors")?;
-        let why = client.why(MODEL, VersionRef::Current).await.context("asking why it exists")?;
+            client.ancestors(model, VersionRef::Current).await.context("reading its ancestors")?;
+        let why = client.why(model, VersionRef::Current).await.context("asking why it exists")?;
         let started: Vec<&Run> = runs.iter().filter(|run| run.action != "first_fit").collect();
         Ok(Self {
             runs: count(started.iter().map(|run| run.state.clone())),
