@@ -15,8 +15,9 @@ use crate::install::Need;
 const HELP: &str = "\
 cargo xtask <command>
 
-  demo [options]   play the bike-demand example against a service of its own; the options are those of the
-                   example: `cargo xtask demo --help` lists them
+  demo [example] [options]
+                   play an example against a service of its own: bike-demand (if none is named), payments-fraud
+                   or retail-repurchase; `cargo xtask demo --help` lists the options
   test [filter]    every test of the workspace, those on a real Postgres included
   bench [filter]   the benchmarks
   lint             formatting, clippy without warnings, the map of crates
@@ -25,6 +26,9 @@ cargo xtask <command>
 Each command first installs what it needs and this machine lacks: on Debian and Ubuntu as root by apt-get,
 elsewhere it says what to install and stops.
 ";
+
+/// What `demo` can play; the first one if none is named.
+const EXAMPLES: [&str; 3] = ["bike-demand", "payments-fraud", "retail-repurchase"];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -61,13 +65,18 @@ fn without_arguments(command: &str, rest: &[String]) -> Result<()> {
 /// Build the service and the example, then become the example: it gets every signal, and its exit code is
 /// the one of this command.
 fn demo(arguments: &[String]) -> Result<()> {
+    let (name, arguments) = match arguments.split_first() {
+        Some((first, rest)) if !first.starts_with('-') => (first.as_str(), rest),
+        Some(_) | None => (EXAMPLES[0], arguments),
+    };
+    anyhow::ensure!(EXAMPLES.contains(&name), "no example {name:?}; there are {}", EXAMPLES.join(", "));
     if !arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
         install::install(Need::ALL)?;
     }
     let cargo = Cargo::new()?;
-    cargo.run(&["build", "--release", "--package", "perennial", "--package", "bike-demand"])?;
+    cargo.run(&["build", "--release", "--package", "perennial", "--package", name])?;
     let service = cargo.program("release", "perennial");
-    let example = cargo.program("release", "bike-demand");
+    let example = cargo.program("release", name);
     Err(cargo::become_program(&example, &service, arguments))
 }
 
