@@ -1,8 +1,8 @@
 //! A rollout and its rollback: each stage can be left, and something is known by then.
 
-use perennial_evaluate::{Algorithm, EndpointSpec, Outcome};
+use perennial_evaluate::{EndpointSpec, Outcome};
 use perennial_expr::Expr;
-use perennial_policy::{GateSpec, Otherwise, PolicySpec, StageSpec};
+use perennial_policy::{Otherwise, PolicySpec, StageSpec};
 use perennial_types::TimeSpan;
 
 use crate::fault::owner;
@@ -76,7 +76,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn bandit(&self, path: &str, stage: &StageSpec, elapsed: Elapsed) {
-        let StageSpec::Bandit { algorithm, epoch, until, at_most, otherwise, .. } = stage else { return };
+        let StageSpec::Bandit { epoch, until, at_most, otherwise, .. } = stage else { return };
         self.scope.whole_ticks(*epoch, &format!("{path}.epoch"));
         self.scope.whole_ticks(*at_most, &format!("{path}.at_most"));
         let reads =
@@ -89,7 +89,7 @@ impl Check<'_> {
             self.scope.refuse(format!("{path}.otherwise"), message, "declare a gate not_worse, or refuse");
         }
         if self.gates_known {
-            self.reward(path, algorithm);
+            self.reward(path);
         }
     }
 
@@ -116,31 +116,19 @@ impl Check<'_> {
         }
     }
 
-    /// There is a reward, of the kind that the algorithm wants: that of the endpoint's experiment, else minus
-    /// the loss of the gate.
-    fn reward(&self, path: &str, algorithm: &str) {
-        let gate = self.policy.gates.first().map(|GateSpec::NotWorse { metric, .. }| metric);
+    /// There is a reward: that of the endpoint's experiment, else minus the loss of the gate.
+    fn reward(&self, path: &str) {
+        if !self.policy.gates.is_empty() || self.scope.marks.kind_is_open("Experiment") {
+            return;
+        }
         for endpoint in endpoints(self.scope, self.policy) {
             let mut experiments = self.scope.project.experiments.iter();
-            let experiment = experiments.find(|experiment| experiment.endpoint == endpoint.name);
-            let may_be_meant = self.scope.marks.kind_is_open("Experiment");
-            if experiment.is_none() && gate.is_none() && !may_be_meant {
+            if !experiments.any(|experiment| experiment.endpoint == endpoint.name) {
                 let message = format!(
                     "it compares rewards, but the policy has no gate and endpoint {:?} no experiment",
                     endpoint.name
                 );
                 return self.scope.refuse(format!("{path}.bandit"), message, "declare a gate not_worse");
-            }
-            let shares = match (experiment, gate) {
-                (Some(experiment), _) => experiment.reward.range.0 >= 0.0 && experiment.reward.range.1 <= 1.0,
-                (None, Some(metric)) => &**metric == "accuracy",
-                (None, None) => true,
-            };
-            if algorithm == Algorithm::BetaThompson.name() && !shares && !may_be_meant {
-                let of =
-                    experiment.map_or("its gate".to_owned(), |spec| format!("experiment {:?}", spec.name));
-                let message = format!("beta_thompson wants rewards from 0 to 1, which those of {of} are not");
-                return self.scope.refuse(format!("{path}.bandit"), message, "use gaussian_thompson");
             }
         }
     }

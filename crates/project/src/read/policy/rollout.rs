@@ -7,7 +7,7 @@ use perennial_policy::{Otherwise, RollbackSpec, StageSpec};
 use perennial_types::TimeSpan;
 
 use crate::fields::Item;
-use crate::read::{in_ticks, named};
+use crate::read::in_ticks;
 
 /// How often the split of a bandit stage may change unless said.
 const DEFAULT_EPOCH: TimeSpan = TimeSpan::from_hours(6);
@@ -60,7 +60,9 @@ enum StageKind {
 fn bandit(item: &Item<'_>, algorithm: &Item<'_>, tick: TimeSpan) -> StageSpec {
     let mut fields = item.fields();
     fields.optional("bandit");
-    let chosen = algorithm.one_of(&named(&Algorithm::ALL, Algorithm::name), &[]);
+    // Two versions are compared by normal posteriors of their mean losses, whatever the losses are.
+    let gaussian = Algorithm::GaussianThompson.name();
+    algorithm.one_of(&[(gaussian, ())], &[Algorithm::BetaThompson.name()]);
     let epoch = fields
         .optional("epoch")
         .map_or_else(|| Some(in_ticks(DEFAULT_EPOCH.micros(), tick)), |item| item.span());
@@ -72,9 +74,8 @@ fn bandit(item: &Item<'_>, algorithm: &Item<'_>, tick: TimeSpan) -> StageSpec {
         None => Some(Otherwise::Refuse),
     };
     fields.finish();
-    let algorithm = chosen.unwrap_or_else(|| item.guess(&Algorithm::ALL));
     StageSpec::Bandit {
-        algorithm: algorithm.name().into(),
+        algorithm: gaussian.into(),
         epoch: epoch.unwrap_or(LONG),
         floor: floor.unwrap_or(DEFAULT_FLOOR),
         until: until.unwrap_or_else(|| Arc::from("")),
