@@ -146,11 +146,8 @@ impl Compiled {
     }
 
     fn condition(&mut self, members: Members, sql: &Arc<str>) -> Result<(), String> {
-        let key = (members, Arc::clone(sql));
-        if !self.conditions.contains_key(&key) {
-            let condition = Condition::compile(sql, &members.schema())?;
-            self.conditions.insert(key, condition);
-        }
+        let condition = Condition::compile(sql, &members.schema())?;
+        self.conditions.insert((members, Arc::clone(sql)), condition);
         Ok(())
     }
 
