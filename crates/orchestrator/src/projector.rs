@@ -5,18 +5,19 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use perennial_control::{
-    Applied, ControlRecord, Decided, Decision, DecisionVerdict, Judged, Outcome, RolledBack, RunAction,
-    RunFinished, RunVerdict, Trained,
+    Applied, ControlRecord, Decided, Decision, DecisionVerdict, Outcome, Reported, RunAction, RunFinished, Trained,
 };
 use perennial_pipeline::{Pipeline, control_record};
 use perennial_store::{
-    Dataset, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project, Projection, Run, RunEnd,
-    RunState, Store, Verdict, Version,
+    Dataset, DeclaredModel, EdgeKind, Parent, Project, Projection, Report, ReportFile, Run, RunEnd, RunState, Store,
+    Verdict, Version,
 };
 use perennial_types::{Position, Stream};
 use tokio::sync::watch;
 
 use crate::OrchestratorError;
+
+mod traffic;
 
 /// Between two tries while the database is away.
 const RETRY: Duration = Duration::from_millis(500);
@@ -135,13 +136,15 @@ impl Projector {
             ControlRecord::Applied(applied) => write_applied(projection, position, applied).await,
             ControlRecord::Decided(decided) => write_decided(projection, position, decided).await,
             ControlRecord::RunFinished(finished) => self.write_finished(projection, position, finished).await,
-            ControlRecord::Judged(judged) => write_judged(projection, position, judged).await,
-            ControlRecord::RolledBack(back) => write_rollback(projection, position, back).await,
-            ControlRecord::RolloutMoved(_)
-            | ControlRecord::ExperimentMoved(_)
-            | ControlRecord::Routed(_)
-            | ControlRecord::Measured(_)
-            | ControlRecord::Reported(_)
+            ControlRecord::Judged(judged) => traffic::judged(projection, position, judged).await,
+            ControlRecord::RolledBack(back) => traffic::rolled_back(projection, position, back).await,
+            ControlRecord::RolloutMoved(moved) => traffic::rollout_moved(projection, position, moved).await,
+            ControlRecord::ExperimentMoved(moved) => {
+                traffic::experiment_moved(projection, position, moved).await
+            }
+            ControlRecord::Routed(routed) => traffic::routed(projection, position, routed).await,
+            ControlRecord::Reported(reported) => write_reported(projection, position, reported).await,
+            ControlRecord::Measured(_)
             | ControlRecord::KeyAdded(_)
             | ControlRecord::KeyRevoked(_)
             | ControlRecord::InstantDone { .. } => Ok(()),
@@ -185,64 +188,6 @@ impl Projector {
         }
         Ok(())
     }
-}
-
-async fn write_judged(
-    projection: &mut Projection,
-    position: Position,
-    judged: &Judged,
-) -> Result<(), OrchestratorError> {
-    let state = match judged.verdict {
-        RunVerdict::Promoted | RunVerdict::Admitted => RunState::Promoted,
-        RunVerdict::Refused => RunState::Refused,
-        RunVerdict::Failed => RunState::Failed,
-    };
-    let end = RunEnd {
-        run: judged.run.to_string(),
-        at: judged.at,
-        position,
-        state,
-        metrics: None,
-        gates: None,
-        reason: Some(judged.reason.clone()),
-        row_visits: None,
-    };
-    projection.run_ended(&end).await?;
-    if let (RunVerdict::Promoted, Some(version)) = (judged.verdict, &judged.version) {
-        let kind = if judged.first { DeploymentKind::Initial } else { DeploymentKind::Promotion };
-        let deployment = Deployment {
-            endpoint: judged.endpoint.to_string(),
-            model: judged.model.to_string(),
-            version: public_id(&judged.model, version.number),
-            share: 1.0,
-            at: judged.at,
-            position,
-            kind,
-            reason: judged.reason.clone(),
-            run: Some(judged.run.to_string()),
-        };
-        projection.deployed(&deployment).await?;
-    }
-    Ok(())
-}
-
-async fn write_rollback(
-    projection: &mut Projection,
-    position: Position,
-    back: &RolledBack,
-) -> Result<(), OrchestratorError> {
-    let deployment = Deployment {
-        endpoint: back.endpoint.to_string(),
-        model: back.model.to_string(),
-        version: public_id(&back.model, back.to.number),
-        share: 1.0,
-        at: back.at,
-        position,
-        kind: DeploymentKind::Rollback,
-        reason: back.reason.clone(),
-        run: None,
-    };
-    Ok(projection.deployed(&deployment).await?)
 }
 
 fn public_id(model: &str, number: u64) -> String {
@@ -308,9 +253,15 @@ fn stored_decision(decision: &Decision, decided: &Decided, position: Position) -
         at: decided.at,
         until: None,
         position,
+        about: match &decision.policy {
+            Some(policy) => format!("policy {policy} on {}", decision.model),
+            None => format!("first version on {}", decision.model),
+        },
         policy: decision.policy.as_ref().map(ToString::to_string),
         policy_version: decision.policy_version,
-        model: decision.model.to_string(),
+        model: Some(decision.model.to_string()),
+        endpoint: decision.endpoint.to_string(),
+        experiment: None,
         verdict: match decision.verdict {
             DecisionVerdict::Started => Verdict::Started,
             DecisionVerdict::Held => Verdict::Held,
@@ -322,6 +273,33 @@ fn stored_decision(decision: &Decision, decided: &Decided, position: Position) -
         signals: decision.signals.clone(),
         run: decision.run.as_ref().map(|run| run.id.to_string()),
     }
+}
+
+async fn write_reported(
+    projection: &mut Projection,
+    position: Position,
+    reported: &Reported,
+) -> Result<(), OrchestratorError> {
+    let request = &reported.request;
+    let files = reported.files.iter().map(|file| ReportFile {
+        format: file.format.name().to_owned(),
+        blob: file.blob,
+        bytes: file.bytes,
+    });
+    let report = Report {
+        id: request.id.to_string(),
+        name: request.report.to_string(),
+        endpoint: request.endpoint.to_string(),
+        at: request.at,
+        from: request.from,
+        to: request.to,
+        position,
+        on_demand: reported.on_demand,
+        alarmed: reported.alarmed,
+        summary: reported.summary.clone(),
+        files: files.collect(),
+    };
+    Ok(projection.reported(&report).await?)
 }
 
 fn dataset(finished: &RunFinished, trained: &Trained) -> Dataset {

@@ -12,6 +12,8 @@ use sqlx::{Postgres, Row, Transaction};
 
 use crate::{Dataset, Decision, Deployment, Project, Run, RunState, Store, StoreError, Version};
 
+mod traffic;
+
 /// A declared model, before anything is known of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeclaredModel {
@@ -104,8 +106,7 @@ impl Projection {
         self.write("models", query.bind(Json(models))).await.map(|_| ())
     }
 
-    /// A policy decided. The decision before it, of the same policy about the same model, ends here. Its
-    /// run, if it started one, is a fact of its own: [`Projection::run_requested`].
+    /// Something was decided. The decision before it, about the same, ends here. Its run, if it started one, is a fact of its own: [`Projection::run_requested`].
     ///
     /// # Errors
     /// When the model is unknown, or the database is away.
@@ -115,18 +116,19 @@ impl Projection {
         }
         let query = sqlx::query(
             "UPDATE decision d SET until = f.at
-             FROM JSONB_TO_RECORD($1) AS f (model TEXT, policy TEXT, at TIMESTAMPTZ)
-             WHERE d.model = f.model AND d.policy IS NOT DISTINCT FROM f.policy AND d.until IS NULL",
+             FROM JSONB_TO_RECORD($1) AS f (about TEXT, at TIMESTAMPTZ)
+             WHERE d.about = f.about AND d.until IS NULL",
         );
         self.write("the end of a decision", query.bind(Json(decision))).await?;
         let query = sqlx::query(
-            "INSERT INTO decision (key, at, position, policy, policy_version, model, verdict, trigger, reason,
-                                   evaluations, signals)
-             SELECT f.key, f.at, f.position, f.policy, f.policy_version, f.model, f.verdict, f.trigger, f.reason,
-                    f.evaluations, f.signals
+            "INSERT INTO decision (key, at, position, about, policy, policy_version, model, endpoint, experiment,
+                                   verdict, trigger, reason, evaluations, signals)
+             SELECT f.key, f.at, f.position, f.about, f.policy, f.policy_version, f.model, f.endpoint, f.experiment,
+                    f.verdict, f.trigger, f.reason, f.evaluations, f.signals
              FROM JSONB_TO_RECORD($1) AS f (
-                 key TEXT, at TIMESTAMPTZ, position BIGINT, policy TEXT, policy_version TEXT, model TEXT,
-                 verdict TEXT, trigger TEXT, reason TEXT, evaluations JSONB, signals JSONB)",
+                 key TEXT, at TIMESTAMPTZ, position BIGINT, about TEXT, policy TEXT, policy_version TEXT,
+                 model TEXT, endpoint TEXT, experiment TEXT, verdict TEXT, trigger TEXT, reason TEXT,
+                 evaluations JSONB, signals JSONB)",
         );
         self.write("a decision", query.bind(Json(decision))).await.map(|_| ())
     }
@@ -156,8 +158,8 @@ impl Projection {
     }
 
     /// A run ended, or its version was judged. A state is only reached from the one before it: requested or
-    /// running, then succeeded or failed, then (from succeeded) promoted or refused. What is not given
-    /// stays as it is.
+    /// running, then succeeded or failed, then (from succeeded) admitted, promoted or refused, then (from
+    /// admitted) promoted or refused. What is not given stays as it is.
     ///
     /// # Errors
     /// When the run is unknown or in another state, or the database is away.
@@ -179,7 +181,8 @@ impl Projection {
             RunState::Succeeded => &["requested", "running"],
             // A run that failed is judged as failed, with a reason in words.
             RunState::Failed => &["requested", "running", "failed"],
-            RunState::Refused | RunState::Promoted => &["succeeded"],
+            RunState::Admitted => &["succeeded"],
+            RunState::Refused | RunState::Promoted => &["succeeded", "admitted"],
             RunState::Requested | RunState::Running => &[],
         };
         let reason =
@@ -262,10 +265,10 @@ impl Projection {
         }
         let query = sqlx::query(
             "WITH written AS (
-                 INSERT INTO deployment (endpoint, model, version, share, at, position, kind, reason, run)
-                 SELECT f.endpoint, f.model, v.id, f.share, f.at, f.position, f.kind, f.reason, r.id
+                 INSERT INTO deployment (endpoint, model, version, at, position, kind, reason, run)
+                 SELECT f.endpoint, f.model, v.id, f.at, f.position, f.kind, f.reason, r.id
                  FROM JSONB_TO_RECORD($1) AS f (
-                     endpoint TEXT, model TEXT, version TEXT, share DOUBLE PRECISION, at TIMESTAMPTZ,
+                     endpoint TEXT, model TEXT, version TEXT, at TIMESTAMPTZ,
                      position BIGINT, kind TEXT, reason TEXT, run TEXT)
                  JOIN model_version v ON v.public_id = f.version AND v.model = f.model
                  LEFT JOIN run r ON r.public_id = f.run

@@ -59,7 +59,9 @@ pub enum RunState {
     Succeeded,
     /// It made no version.
     Failed,
-    /// A gate refused its version.
+    /// Its version passed the gates and goes through a rollout.
+    Admitted,
+    /// Its version was refused, by a gate or in its rollout.
     Refused,
     /// Its version went into service.
     Promoted,
@@ -73,6 +75,7 @@ impl RunState {
             Self::Running => "running",
             Self::Succeeded => "succeeded",
             Self::Failed => "failed",
+            Self::Admitted => "admitted",
             Self::Refused => "refused",
             Self::Promoted => "promoted",
         }
