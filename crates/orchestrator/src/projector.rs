@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 use perennial_control::{
-    Applied, ControlRecord, Decided, Decision, DecisionVerdict, Outcome, Reported, RunAction, RunFinished, Trained,
+    Applied, ControlRecord, Decided, Decision, DecisionVerdict, Outcome, Reported, RunAction, RunFinished,
+    Trained,
 };
 use perennial_pipeline::{Pipeline, control_record};
 use perennial_store::{
-    Dataset, DeclaredModel, EdgeKind, Parent, Project, Projection, Report, ReportFile, Run, RunEnd, RunState, Store,
-    Verdict, Version,
+    Dataset, DeclaredModel, EdgeKind, Parent, Project, Projection, Report, ReportFile, Run, RunEnd, RunState,
+    Store, Verdict, Version,
 };
 use perennial_types::{Position, Stream};
 use tokio::sync::watch;
@@ -260,7 +261,7 @@ fn stored_decision(decision: &Decision, decided: &Decided, position: Position) -
         policy: decision.policy.as_ref().map(ToString::to_string),
         policy_version: decision.policy_version,
         model: Some(decision.model.to_string()),
-        endpoint: decision.endpoint.to_string(),
+        endpoint: None,
         experiment: None,
         verdict: match decision.verdict {
             DecisionVerdict::Started => Verdict::Started,

@@ -13,7 +13,9 @@ mod observe;
 mod page;
 mod predict;
 mod project;
+mod reports;
 mod runs;
+mod traffic;
 
 use crate::route::Route;
 
@@ -31,6 +33,8 @@ pub(crate) fn all() -> Vec<Route> {
         runs::routes(),
         decisions::routes(),
         keys::routes(),
+        traffic::routes(),
+        reports::routes(),
         inference::routes(),
         observe::routes(),
     ];

@@ -7,6 +7,7 @@ mod inference;
 mod keys;
 mod lineage;
 mod serving;
+mod traffic;
 
 use axum::http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
@@ -18,11 +19,28 @@ use utoipa::openapi::{
 };
 
 /// The states of a run.
-pub(crate) const RUN_STATES: [&str; 6] =
-    ["requested", "running", "succeeded", "failed", "refused", "promoted"];
+pub(crate) const RUN_STATES: [&str; 7] =
+    ["requested", "running", "succeeded", "failed", "admitted", "refused", "promoted"];
 
 /// The verdicts of a decision.
-pub(crate) const VERDICTS: [&str; 3] = ["started", "held", "changed"];
+pub(crate) const VERDICTS: [&str; 13] = [
+    "started",
+    "held",
+    "changed",
+    "admitted",
+    "advanced",
+    "promoted",
+    "refused",
+    "failed",
+    "rolled_back",
+    "began",
+    "removed",
+    "concluded",
+    "routed",
+];
+
+/// What a version can be to its model in an endpoint's traffic.
+pub(crate) const ARM_ROLES: [&str; 3] = ["current", "candidate", "shadow"];
 
 /// The failures that a route can answer with, and when it does.
 const PROBLEMS: [(StatusCode, &str, &str); 8] = [
@@ -63,6 +81,7 @@ pub(crate) fn components() -> Components {
     let schemas = serving::schemas()
         .into_iter()
         .chain(lineage::schemas())
+        .chain(traffic::schemas())
         .chain(inference::schemas())
         .chain(keys::schemas());
     let mut components = ComponentsBuilder::new();

@@ -28,8 +28,8 @@ pub struct Decision {
     pub policy_version: Option<ContentHash>,
     /// The model, unless it is about an endpoint as a whole.
     pub model: Option<String>,
-    /// The endpoint.
-    pub endpoint: String,
+    /// The endpoint; left out when it is written, that of the model.
+    pub endpoint: Option<String>,
     /// The experiment, if it is about one.
     pub experiment: Option<String>,
     /// What came of it.

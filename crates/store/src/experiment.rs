@@ -46,6 +46,7 @@ impl Store {
         );
         let query = query.bind(page.before("experiments")?).bind(name).bind(page.limit()?);
         let rows = query.fetch_all(self.pool()).await.map_err(StoreError::asked("list experiments"))?;
-        Ok(page.page("experiments", rows.into_iter().map(|(id, Json(experiment))| (id, experiment)).collect()))
+        Ok(page
+            .page("experiments", rows.into_iter().map(|(id, Json(experiment))| (id, experiment)).collect()))
     }
 }

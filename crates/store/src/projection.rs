@@ -123,12 +123,14 @@ impl Projection {
         let query = sqlx::query(
             "INSERT INTO decision (key, at, position, about, policy, policy_version, model, endpoint, experiment,
                                    verdict, trigger, reason, evaluations, signals)
-             SELECT f.key, f.at, f.position, f.about, f.policy, f.policy_version, f.model, f.endpoint, f.experiment,
+             SELECT f.key, f.at, f.position, f.about, f.policy, f.policy_version, f.model,
+                    COALESCE(f.endpoint, m.endpoint), f.experiment,
                     f.verdict, f.trigger, f.reason, f.evaluations, f.signals
              FROM JSONB_TO_RECORD($1) AS f (
                  key TEXT, at TIMESTAMPTZ, position BIGINT, about TEXT, policy TEXT, policy_version TEXT,
                  model TEXT, endpoint TEXT, experiment TEXT, verdict TEXT, trigger TEXT, reason TEXT,
-                 evaluations JSONB, signals JSONB)",
+                 evaluations JSONB, signals JSONB)
+             LEFT JOIN model m ON m.name = f.model",
         );
         self.write("a decision", query.bind(Json(decision))).await.map(|_| ())
     }

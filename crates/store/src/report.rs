@@ -49,7 +49,11 @@ impl Store {
     ///
     /// # Errors
     /// When the page makes no sense, or the database is away.
-    pub async fn reports(&self, endpoint: Option<&str>, page: &PageRequest) -> Result<Page<Report>, StoreError> {
+    pub async fn reports(
+        &self,
+        endpoint: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Report>, StoreError> {
         let query = sqlx::query_as::<_, (i64, Json<Report>)>(
             "SELECT p.internal, TO_JSONB(p)
              FROM report_row p

@@ -46,7 +46,11 @@ impl Store {
     ///
     /// # Errors
     /// When the page makes no sense, or the database is away.
-    pub async fn rollouts(&self, model: Option<&str>, page: &PageRequest) -> Result<Page<Rollout>, StoreError> {
+    pub async fn rollouts(
+        &self,
+        model: Option<&str>,
+        page: &PageRequest,
+    ) -> Result<Page<Rollout>, StoreError> {
         let query = sqlx::query_as::<_, (i64, Json<Rollout>)>(
             "SELECT o.internal, TO_JSONB(o)
              FROM rollout_row o

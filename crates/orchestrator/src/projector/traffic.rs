@@ -41,7 +41,7 @@ impl Step<'_> {
             policy: self.policy.map(str::to_owned),
             policy_version: None,
             model: self.model.map(str::to_owned),
-            endpoint: self.endpoint.to_owned(),
+            endpoint: Some(self.endpoint.to_owned()),
             experiment: self.experiment.map(str::to_owned),
             verdict: self.verdict,
             trigger: None,

@@ -1,4 +1,4 @@
-//! What policies decided, with their reasons.
+//! What was decided, with the reasons.
 
 use std::sync::Arc;
 
@@ -6,15 +6,19 @@ use axum::Json;
 use axum::extract::State;
 use perennial_store::{Decision, DecisionFilter, PageRequest};
 use perennial_types::Timestamp;
+use serde::Serialize;
 
 use crate::App;
 use crate::parameters::{Form, PAGE_SIZE, PAGE_TOKEN, Param, Params};
 use crate::problem::Problem;
 use crate::route::Route;
 use crate::routes::page::{Listed, listed, whole};
-use crate::schemas::{VERDICTS, page_of};
+use crate::schemas::{VERDICTS, page_of, reference};
 
 const MODEL: Param = Param { name: "model", about: "About this model only.", form: Form::Text };
+
+const ENDPOINT: Param =
+    Param { name: "endpoint", about: "About this endpoint and its models only.", form: Form::Text };
 
 const POLICY: Param = Param { name: "policy", about: "Of this policy only.", form: Form::Text };
 
@@ -23,27 +27,39 @@ const VERDICT: Param =
 
 const IN_FORCE: Param = Param {
     name: "at",
-    about: "Those in force at this instant, one of each model and policy; they come as one page.",
+    about: "Those in force at this instant, one about each thing; they come as one page.",
     form: Form::Instant,
 };
 
+const THEN: Param =
+    Param { name: "at", about: "The instant that is asked about; left out: now.", form: Form::Instant };
+
 pub(super) fn routes() -> Vec<Route> {
-    let list = Route::get("/v1/decisions", list, "Decisions of policies, newest first")
-        .query(&[MODEL, POLICY, VERDICT, IN_FORCE, PAGE_SIZE, PAGE_TOKEN])
+    let list = Route::get("/v1/decisions", list, "Decisions, newest first")
+        .query(&[MODEL, ENDPOINT, POLICY, VERDICT, IN_FORCE, PAGE_SIZE, PAGE_TOKEN])
         .reply(page_of("Decision"))
         .may_be_missing();
-    vec![list]
+    let why =
+        Route::get("/v1/why", why, "Why things were as they were at an instant: what had been decided last")
+            .query(&[MODEL, ENDPOINT, THEN])
+            .reply(reference("WhyThen"))
+            .may_be_missing();
+    vec![list, why]
 }
 
 async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Json<Listed<Decision>>, Problem> {
     let page = params.page()?;
     let filter = DecisionFilter {
         model: params.text(&MODEL).map(str::to_owned),
+        endpoint: params.text(&ENDPOINT).map(str::to_owned),
         policy: params.text(&POLICY).map(str::to_owned),
         verdict: params.one_of(&VERDICT)?,
     };
     if let Some(model) = &filter.model {
         app.check_model(model)?;
+    }
+    if let Some(endpoint) = &filter.endpoint {
+        app.check_endpoint(endpoint)?;
     }
     match params.instant(&IN_FORCE)? {
         None => ever(&app, &filter, &page).await,
@@ -67,15 +83,48 @@ async fn in_force(
     filter: &DecisionFilter,
     at: Timestamp,
 ) -> Result<Json<Listed<Decision>>, Problem> {
-    let models: Vec<String> = match &filter.model {
-        Some(model) => vec![model.clone()],
-        None => app.orchestrator.state().lock().models().map(|(name, _)| name.to_string()).collect(),
+    Ok(whole(app.lineage().await?.decisions_at(filter, at).await?))
+}
+
+/// What was decided about a model or an endpoint by an instant.
+#[derive(Serialize)]
+struct WhyThen {
+    at: Timestamp,
+    sentence: String,
+    decisions: Vec<Decision>,
+}
+
+async fn why(State(app): State<Arc<App>>, params: Params) -> Result<Json<WhyThen>, Problem> {
+    let at = params.instant(&THEN)?.unwrap_or_else(|| app.orchestrator.now());
+    let (model, endpoint) = (params.text(&MODEL), params.text(&ENDPOINT));
+    let filter = match (model, endpoint) {
+        (Some(model), None) => {
+            app.check_model(model)?;
+            DecisionFilter { model: Some(model.to_owned()), ..DecisionFilter::default() }
+        }
+        (None, Some(endpoint)) => {
+            app.check_endpoint(endpoint)?;
+            DecisionFilter { endpoint: Some(endpoint.to_owned()), ..DecisionFilter::default() }
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(Problem::invalid(
+                "say what is asked about: one of the query parameters `model` and `endpoint`",
+            ));
+        }
     };
-    let store = app.lineage().await?;
-    let mut decisions = Vec::new();
-    for model in models {
-        decisions.extend(store.decisions_at(&model, filter.policy.as_deref(), at).await?);
+    let decisions = app.lineage().await?.decisions_at(&filter, at).await?;
+    let sentence = sentence(model.or(endpoint).unwrap_or_default(), at, &decisions);
+    Ok(Json(WhyThen { at, sentence, decisions }))
+}
+
+/// Every decision in force, the last one first, in words.
+fn sentence(subject: &str, at: Timestamp, decisions: &[Decision]) -> String {
+    if decisions.is_empty() {
+        return format!("Nothing had been decided about {subject} by {at}.");
     }
-    decisions.retain(|decision| filter.verdict.is_none_or(|verdict| decision.verdict == verdict));
-    Ok(whole(decisions))
+    let said = decisions.iter().map(|decision| {
+        let (about, verdict, reason) = (&decision.about, decision.verdict.name(), &decision.reason);
+        format!("{about}: {verdict} at {}, because {}.", decision.at, reason.trim_end_matches('.'))
+    });
+    format!("In force at {at}. {}", said.collect::<Vec<_>>().join(" "))
 }

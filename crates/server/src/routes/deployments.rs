@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use perennial_store::{Deployment, Served};
+use perennial_store::{ArmRole, Deployment, Served};
 use perennial_types::{Timestamp, did_you_mean};
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use crate::schemas::page_of;
 const SERVED_AT: Param =
     Param { name: "at", about: "The instant that is asked about; left out: now.", form: Form::Instant };
 
-const ENDPOINT: Param = Param {
+pub(super) const ENDPOINT: Param = Param {
     name: "endpoint",
     about: "The endpoint; may be left out where there is only one.",
     form: Form::Text,
@@ -34,7 +34,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(
             "/v1/deployments",
             deployments,
-            "The changes of what answers at an endpoint, newest first",
+            "The changes of current versions at an endpoint, newest first",
         )
         .query(&[ENDPOINT, PAGE_SIZE, PAGE_TOKEN])
         .reply(page_of("Deployment"))
@@ -48,6 +48,7 @@ struct ServedShare {
     model: String,
     version: Option<u64>,
     id: String,
+    role: ArmRole,
     share: f64,
     since: Timestamp,
     until: Option<Timestamp>,
@@ -56,8 +57,8 @@ struct ServedShare {
 
 impl ServedShare {
     fn of(served: Served) -> Self {
-        let Served { model, version: id, share, since, until, reason } = served;
-        Self { model, version: number_of(&id), id, share, since, until, reason }
+        let Served { model, version: id, role, share, since, until, reason } = served;
+        Self { model, version: number_of(&id), id, role, share, since, until, reason }
     }
 }
 
@@ -91,7 +92,7 @@ async fn deployments(
     Ok(listed(deployments, |deployment| deployment))
 }
 
-fn only_endpoint(app: &App) -> Result<String, Problem> {
+pub(super) fn only_endpoint(app: &App) -> Result<String, Problem> {
     let endpoints = app.gateway.endpoints();
     match endpoints.as_slice() {
         [only] => Ok(only.to_string()),

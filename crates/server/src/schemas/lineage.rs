@@ -1,8 +1,8 @@
 //! Forms of models, versions, runs, decisions and deployments.
 
 use super::{
-    Fields, RUN_STATES, VERDICTS, any_object, anything, hash, instant, list_of, nullable, nullable_reference,
-    number, one_of_texts, reference, text, whole,
+    ARM_ROLES, Fields, RUN_STATES, VERDICTS, any_object, anything, hash, instant, list_of, nullable,
+    nullable_reference, number, one_of_texts, reference, text, whole,
 };
 
 /// The forms with their names.
@@ -18,6 +18,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
         ("ServedShare", served_share()),
         ("Why", why()),
         ("Evidence", evidence()),
+        ("WhyThen", why_then()),
         ("RollbackRequest", rollback_request()),
         ("RolledBack", rolled_back()),
         ("VersionReference", version_reference()),
@@ -82,7 +83,7 @@ fn run() -> Fields {
 }
 
 fn decision() -> Fields {
-    Fields::new("What a policy decided about a model.")
+    Fields::new("A decision: of a policy, about a candidate, an experiment, or an endpoint's traffic.")
         .always("key", text("Makes it happen once."))
         .always("at", instant("The instant that was evaluated."))
         .always(
@@ -90,9 +91,12 @@ fn decision() -> Fields {
             nullable(instant("The instant of the next decision; null while this one is in force.")),
         )
         .always("position", whole("Where the log says so."))
-        .always("policy", nullable(text("The policy; null for a first version.")))
+        .always("about", text("What it is about; the next decision about the same ends it."))
+        .always("policy", nullable(text("The policy, if it is one's.")))
         .always("policy_version", nullable(hash("The policy's version.")))
-        .always("model", text("The model."))
+        .always("model", nullable(text("The model, unless it is about an endpoint as a whole.")))
+        .always("endpoint", nullable(text("The endpoint.")))
+        .always("experiment", nullable(text("The experiment, if it is about one.")))
         .always("verdict", one_of_texts("What came of it.", &VERDICTS))
         .always("trigger", nullable(text("The trigger that fired.")))
         .always("reason", text("A sentence with the numbers."))
@@ -116,11 +120,10 @@ fn dataset() -> Fields {
 }
 
 fn deployment() -> Fields {
-    Fields::new("A change of what answers at an endpoint.")
+    Fields::new("A change of a model's current version.")
         .always("endpoint", text("The endpoint."))
         .always("model", text("The model."))
         .always("version", text("The id of the version that takes over."))
-        .always("share", number("Its share of the endpoint's requests, from 0 to 1."))
         .always("at", instant("From when on."))
         .always("position", whole("Where the log says so."))
         .always("kind", one_of_texts("What kind of change it is.", &["initial", "promotion", "rollback"]))
@@ -129,14 +132,15 @@ fn deployment() -> Fields {
 }
 
 fn served_share() -> Fields {
-    Fields::new("What answered for a model at an instant.")
+    Fields::new("What answered at an endpoint at an instant.")
         .always("model", text("The model."))
         .always("version", nullable(whole("The number of its version.")))
         .always("id", text("The id of its version."))
+        .always("role", one_of_texts("What it is to its model.", &ARM_ROLES))
         .always("share", number("Its share of the endpoint's requests, from 0 to 1."))
-        .always("since", instant("From when on."))
-        .always("until", nullable(instant("Until when; null if it still does.")))
-        .always("reason", text("Why it came into service."))
+        .always("since", instant("From when on it has this share."))
+        .always("until", nullable(instant("Until when; null if it still has.")))
+        .always("reason", text("Why requests are split like this."))
 }
 
 fn why() -> Fields {
@@ -152,6 +156,13 @@ fn evidence() -> Fields {
         .always("decision", reference("Decision"))
         .always("dataset", reference("Dataset"))
         .always("deployments", list_of(reference("Deployment")))
+}
+
+fn why_then() -> Fields {
+    Fields::new("What had been decided last, by an instant.")
+        .always("at", instant("The instant."))
+        .always("sentence", text("The answer in words."))
+        .always("decisions", list_of(reference("Decision")))
 }
 
 fn rollback_request() -> Fields {

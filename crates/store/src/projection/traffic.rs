@@ -64,7 +64,10 @@ impl Projection {
              WHERE o.ended IS NULL",
         );
         let reason = || {
-            format!("the rollout of run {:?} is over, or its version {:?} is unknown", rollout.run, rollout.version)
+            format!(
+                "the rollout of run {:?} is over, or its version {:?} is unknown",
+                rollout.run, rollout.version
+            )
         };
         self.write_one("a step of a rollout", query.bind(Json(rollout)), position, reason).await
     }

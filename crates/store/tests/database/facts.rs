@@ -1,8 +1,8 @@
 //! Facts as a log would tell them.
 
 use perennial_store::{
-    Dataset, Decision, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project, Projection, Run,
-    RunEnd, RunState, StoreError, Verdict, Version,
+    ArmRole, Dataset, Decision, DeclaredModel, Deployment, DeploymentKind, EdgeKind, Parent, Project,
+    Projection, Routing, RoutingArm, Run, RunEnd, RunState, StoreError, Verdict, Version,
 };
 use perennial_types::{ContentHash, Position, TimeSpan, Timestamp};
 use serde_json::json;
@@ -27,6 +27,7 @@ pub(crate) enum Fact {
     Ended(RunEnd),
     Version(Version),
     Deployed(Deployment),
+    Routed(Routing),
 }
 
 impl Fact {
@@ -39,6 +40,7 @@ impl Fact {
             Self::Ended(fact) => fact.position,
             Self::Version(fact) => fact.position,
             Self::Deployed(fact) => fact.position,
+            Self::Routed(fact) => fact.position,
         }
     }
 
@@ -51,6 +53,7 @@ impl Fact {
             Self::Ended(fact) => projection.run_ended(fact).await,
             Self::Version(fact) => projection.version(fact).await,
             Self::Deployed(fact) => projection.deployed(fact).await,
+            Self::Routed(fact) => projection.routed(fact).await,
         }
     }
 }
@@ -94,9 +97,12 @@ impl Log {
             at,
             until: None,
             position,
+            about: format!("policy keep-fresh on {model}"),
             policy: Some("keep-fresh".to_owned()),
             policy_version: Some(hash("keep-fresh")),
-            model: model.to_owned(),
+            model: Some(model.to_owned()),
+            endpoint: Some(self.endpoint.clone()),
+            experiment: None,
             verdict,
             trigger: Some("degraded".to_owned()),
             reason: "quality.relative_change is 0.07, above 0.05".to_owned(),
@@ -195,24 +201,68 @@ impl Log {
         if state == RunState::Promoted {
             self.position -= 1;
             let kind = if version.number == 1 { DeploymentKind::Initial } else { DeploymentKind::Promotion };
-            self.deploy(version, 1.0, at, kind);
+            self.deploy(version, at, kind);
         }
     }
 
     /// A version goes into service at an instant.
-    pub(crate) fn deploy(&mut self, version: &Version, share: f64, at: Timestamp, kind: DeploymentKind) {
+    pub(crate) fn deploy(&mut self, version: &Version, at: Timestamp, kind: DeploymentKind) {
         let (position, _) = self.next();
         self.facts.push(Fact::Deployed(Deployment {
             endpoint: self.endpoint.clone(),
             model: version.model.clone(),
             version: version.id.clone(),
-            share,
             at,
             position,
             kind,
             reason: "not proven worse".to_owned(),
             run: Some(version.run.clone()),
         }));
+    }
+
+    /// The requests of the endpoint are split like this from an instant on.
+    pub(crate) fn route(&mut self, arms: &[(&Version, ArmRole, f64)], at: Timestamp) -> Routing {
+        let (position, _) = self.next();
+        let decision = Decision {
+            key: format!("traffic at {position}"),
+            at,
+            until: None,
+            position,
+            about: format!("traffic of {}", self.endpoint),
+            policy: None,
+            policy_version: None,
+            model: None,
+            endpoint: Some(self.endpoint.clone()),
+            experiment: Some("raw-or-windowed".to_owned()),
+            verdict: Verdict::Routed,
+            trigger: None,
+            reason: format!("the split of position {position}"),
+            evaluations: json!(null),
+            signals: json!({"probability_best": [0.25, 0.75]}),
+            run: None,
+        };
+        let arm = |(version, role, probability): &(&Version, ArmRole, f64)| RoutingArm {
+            version: version.id.clone(),
+            model: version.model.clone(),
+            role: *role,
+            probability: *probability,
+        };
+        let routing = Routing {
+            endpoint: self.endpoint.clone(),
+            at,
+            position,
+            decision: decision.key.clone(),
+            epoch: at,
+            experiment: decision.experiment.clone(),
+            champion: "a".to_owned(),
+            cause: "epoch".to_owned(),
+            reason: decision.reason.clone(),
+            evidence: decision.signals.clone(),
+            arms: arms.iter().map(arm).collect(),
+        };
+        self.facts.push(Fact::Decided(decision));
+        self.facts.push(Fact::Routed(routing.clone()));
+        routing
     }
 
     /// The position of the last record.

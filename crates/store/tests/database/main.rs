@@ -7,3 +7,4 @@ mod leases;
 mod projection;
 mod reading;
 mod server;
+mod traffic;

@@ -6,7 +6,7 @@ use perennial_store::{
 use perennial_types::{Kind, Position};
 use sqlx::{AssertSqlSafe, Executor};
 
-use crate::facts::{Fact, Log};
+use crate::facts::{Fact, Log, hour};
 use crate::server::Database;
 
 /// Two versions of one model, the second fine-tuned from the first, and a held trigger.
@@ -106,6 +106,11 @@ async fn facts_are_read_as_they_were_written() {
             Fact::Applied(project, _) => {
                 let page = database.store.projects(&PageRequest::default()).await.unwrap();
                 assert_eq!(&page.items, std::slice::from_ref(project));
+            }
+            Fact::Routed(routing) => {
+                let page = PageRequest::default();
+                let page = database.store.traffic("bike", hour(0), hour(1_000), &page).await.unwrap();
+                assert!(page.items.contains(routing));
             }
             Fact::Decided(_) | Fact::Ended(_) => {}
         }

@@ -1,0 +1,79 @@
+//! How traffic was moved: splits, rollouts, experiments.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use perennial_store::{Experiment, Rollout, Routing};
+use perennial_types::{TimeSpan, Timestamp};
+
+use crate::App;
+use crate::parameters::{Form, PAGE_SIZE, PAGE_TOKEN, Param, Params};
+use crate::problem::{Path, Problem};
+use crate::route::Route;
+use crate::routes::page::{Listed, listed};
+use crate::schemas::page_of;
+
+const FROM: Param =
+    Param { name: "from", about: "From this instant on; left out: from the beginning.", form: Form::Instant };
+
+const TO: Param =
+    Param { name: "to", about: "Before this instant; left out: until now.", form: Form::Instant };
+
+const MODEL: Param = Param { name: "model", about: "Of this model only.", form: Form::Text };
+
+const NAME: Param = Param { name: "name", about: "Of this name only.", form: Form::Text };
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get(
+            "/v1/endpoints/{endpoint}/traffic",
+            traffic,
+            "How an endpoint's requests were split over versions, newest first; the last one was in force at `from`",
+        )
+        .query(&[FROM, TO, PAGE_SIZE, PAGE_TOKEN])
+        .reply(page_of("Routing"))
+        .may_be_missing(),
+        Route::get("/v1/rollouts", rollouts, "How candidates reached traffic, or did not, newest first")
+            .query(&[MODEL, PAGE_SIZE, PAGE_TOKEN])
+            .reply(page_of("Rollout"))
+            .may_be_missing(),
+        Route::get("/v1/experiments", experiments, "Experiments that began, newest first")
+            .query(&[NAME, PAGE_SIZE, PAGE_TOKEN])
+            .reply(page_of("Experiment")),
+    ]
+}
+
+async fn traffic(
+    State(app): State<Arc<App>>,
+    Path(endpoint): Path<String>,
+    params: Params,
+) -> Result<Json<Listed<Routing>>, Problem> {
+    let page = params.page()?;
+    let from = params.instant(&FROM)?.unwrap_or(Timestamp::from_micros(0));
+    // What was decided at the present instant belongs to what is asked about.
+    let to = params.instant(&TO)?.unwrap_or_else(|| app.orchestrator.now() + TimeSpan::from_micros(1));
+    let traffic = app.lineage().await?.traffic(&endpoint, from, to, &page).await?;
+    if traffic.items.is_empty() {
+        app.check_endpoint(&endpoint)?;
+    }
+    Ok(listed(traffic, |routing| routing))
+}
+
+async fn rollouts(State(app): State<Arc<App>>, params: Params) -> Result<Json<Listed<Rollout>>, Problem> {
+    let page = params.page()?;
+    let model = params.text(&MODEL);
+    if let Some(model) = model {
+        app.check_model(model)?;
+    }
+    Ok(listed(app.lineage().await?.rollouts(model, &page).await?, |rollout| rollout))
+}
+
+async fn experiments(
+    State(app): State<Arc<App>>,
+    params: Params,
+) -> Result<Json<Listed<Experiment>>, Problem> {
+    let page = params.page()?;
+    let experiments = app.lineage().await?.experiments(params.text(&NAME), &page).await?;
+    Ok(listed(experiments, |experiment| experiment))
+}

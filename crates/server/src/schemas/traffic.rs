@@ -1,0 +1,93 @@
+//! Forms of traffic, rollouts, experiments and reports.
+
+use super::{
+    ARM_ROLES, Fields, any_object, anything, hash, instant, list_of, nullable, number, one_of_texts,
+    reference, text, truth, whole,
+};
+
+/// The forms with their names.
+pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
+    vec![
+        ("Routing", routing()),
+        ("RoutingArm", routing_arm()),
+        ("Rollout", rollout()),
+        ("Experiment", experiment()),
+        ("Report", report()),
+        ("ReportFile", report_file()),
+    ]
+}
+
+fn routing() -> Fields {
+    let causes = ["first_version", "epoch", "rollout", "experiment", "rollback", "declarations"];
+    Fields::new("How an endpoint's requests are split from an instant on, until its next one.")
+        .always("endpoint", text("The endpoint."))
+        .always("at", instant("From when on."))
+        .always("position", whole("Where the log says so."))
+        .always("decision", text("The key of the decision that says why."))
+        .always("epoch", instant("The start of the epoch that the probabilities were computed for."))
+        .always("experiment", nullable(text("The running experiment.")))
+        .always("champion", text("The model that answers when nothing else decides."))
+        .always("cause", one_of_texts("What made the split change.", &causes))
+        .always("reason", text("Why, a sentence with the numbers."))
+        .always("evidence", anything("The measured quantities."))
+        .always("arms", list_of(reference("RoutingArm")))
+}
+
+fn routing_arm() -> Fields {
+    Fields::new("A version's part in an endpoint's traffic.")
+        .always("version", text("The version's id."))
+        .always("model", text("Its model."))
+        .always("role", one_of_texts("What it is to its model.", &ARM_ROLES))
+        .always("probability", number("Its part of the endpoint's requests, from 0 to 1."))
+}
+
+fn rollout() -> Fields {
+    Fields::new("A candidate's way through the stages of its rollout.")
+        .always("run", text("The run that made the candidate."))
+        .always("model", text("The model."))
+        .always("version", text("The candidate's id."))
+        .always("policy", text("The policy whose rollout it is."))
+        .always("began", instant("When it began."))
+        .always("ended", nullable(instant("When it was over; null while it goes on.")))
+        .always("stage", whole("Index of the last stage that was entered."))
+        .always(
+            "outcome",
+            nullable(one_of_texts("What came of it; null while it goes on.", &["promoted", "refused"])),
+        )
+        .always("reason", text("Why it is where it is, a sentence with the numbers."))
+        .always("evidence", anything("The measured quantities."))
+}
+
+fn experiment() -> Fields {
+    Fields::new("An experiment that began.")
+        .always("name", text("Its name."))
+        .always("endpoint", text("The endpoint."))
+        .always("began", instant("When every arm had a version."))
+        .always("ended", nullable(instant("When it was over; null while it runs.")))
+        .always("champion", nullable(text("The champion that it led to.")))
+        .always("reason", text("Why it is where it is, a sentence with the numbers."))
+        .always("evidence", any_object("The measured quantities."))
+        .always("position", whole("Where the log says that it began."))
+}
+
+fn report() -> Fields {
+    Fields::new("A report about an endpoint over a stretch of time.")
+        .always("id", text("Its id."))
+        .always("name", text("The name of its declaration."))
+        .always("endpoint", text("The endpoint."))
+        .always("at", instant("When it was due, or asked for."))
+        .always("from", instant("Its window begins here."))
+        .always("to", instant("Its window ends before this instant."))
+        .always("position", whole("Where the log says so."))
+        .always("on_demand", truth("Whether somebody asked for it by hand."))
+        .always("alarmed", truth("Whether any column of any model alarmed."))
+        .always("summary", text("One sentence of what it says."))
+        .always("files", list_of(reference("ReportFile")))
+}
+
+fn report_file() -> Fields {
+    Fields::new("A file of a report.")
+        .always("format", one_of_texts("What it is.", &["html", "json", "markdown"]))
+        .always("blob", hash("SHA-256 of its bytes."))
+        .always("bytes", whole("How many they are."))
+}
