@@ -20,6 +20,26 @@ pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
             let at = at.map(|at| at.to_string());
             get(&server, "/v1/decisions", &[("model", model), ("verdict", verdict), ("at", at)]).await?
         }
+        Question::Why { model, endpoint, at, json, server } => {
+            let at = at.map(|at| at.to_string());
+            let answer =
+                get(&server, "/v1/why", &[("model", model), ("endpoint", endpoint), ("at", at)]).await?;
+            if let (false, Some(sentence)) = (json, answer.get("sentence").and_then(Json::as_str)) {
+                say(sentence);
+                return Ok(ExitCode::SUCCESS);
+            }
+            answer
+        }
+        Question::Traffic { endpoint, from, to, server } => {
+            let (from, to) = (from.map(|from| from.to_string()), to.map(|to| to.to_string()));
+            let path = format!("/v1/endpoints/{endpoint}/traffic");
+            get(&server, &path, &[("from", from), ("to", to)]).await?
+        }
+        Question::Rollouts { model, server } => get(&server, "/v1/rollouts", &[("model", model)]).await?,
+        Question::Experiments { server } => get(&server, "/v1/experiments", &[]).await?,
+        Question::Reports { endpoint, server } => {
+            get(&server, "/v1/reports", &[("endpoint", endpoint)]).await?
+        }
         Question::Lineage { query } => lineage(query).await?,
         Question::Rollback { model, to, reason, at, server } => {
             server.client()?.rollback(&model, to, &reason, at).await?

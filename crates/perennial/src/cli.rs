@@ -228,23 +228,75 @@ pub(crate) enum Question {
         /// Of this model only
         #[arg(long)]
         model: Option<String>,
-        /// In this state only: requested, running, succeeded, failed, refused, promoted
+        /// In this state only: requested, running, succeeded, failed, admitted, refused, promoted
         #[arg(long)]
         state: Option<String>,
         #[command(flatten)]
         server: Server,
     },
-    /// What policies decided and why, newest first
+    /// What was decided and why, newest first
     Decisions {
         /// About this model only
         #[arg(long)]
         model: Option<String>,
-        /// With this verdict only: started, held, changed
+        /// With this verdict only: started, held, changed, admitted, advanced, promoted, refused, failed,
+        /// rolled_back, began, removed, concluded, routed
         #[arg(long)]
         verdict: Option<String>,
         /// The decisions in force at this instant
         #[arg(long)]
         at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Why things were as they were at an instant: did it retrain, or why not? who got the traffic?
+    Why {
+        /// About this model
+        #[arg(long, conflicts_with = "endpoint", required_unless_present = "endpoint")]
+        model: Option<String>,
+        /// About this endpoint and its models
+        #[arg(long)]
+        endpoint: Option<String>,
+        /// The instant; left out, now
+        #[arg(long)]
+        at: Option<Timestamp>,
+        /// Print everything that was decided as JSON
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// How an endpoint's requests were split over versions, newest first
+    Traffic {
+        /// The endpoint
+        endpoint: String,
+        /// From this instant on
+        #[arg(long)]
+        from: Option<Timestamp>,
+        /// Before this instant
+        #[arg(long)]
+        to: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// How candidates reached traffic, or did not, newest first
+    Rollouts {
+        /// Of this model only
+        #[arg(long)]
+        model: Option<String>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Experiments that began, newest first
+    Experiments {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Reports, newest first
+    Reports {
+        /// About this endpoint only
+        #[arg(long)]
+        endpoint: Option<String>,
         #[command(flatten)]
         server: Server,
     },

@@ -136,18 +136,20 @@ pub struct Run {
     pub row_visits: Option<u64>,
 }
 
-/// What a policy decided, with its reasons.
+/// What was decided, with its reasons.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Decision {
     /// When.
     pub at: Timestamp,
     /// How long it held.
     pub until: Option<Timestamp>,
-    /// The policy; nothing for a first version.
+    /// What it is about; the next decision about the same ends it.
+    pub about: String,
+    /// The policy, if it is one's.
     pub policy: Option<String>,
-    /// The model.
-    pub model: String,
-    /// `started`, `held` or `changed`.
+    /// The model, unless it is about an endpoint as a whole.
+    pub model: Option<String>,
+    /// `started`, `held`, `changed`, `promoted`, `routed` …
     pub verdict: String,
     /// The trigger.
     pub trigger: Option<String>,

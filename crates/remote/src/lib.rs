@@ -18,6 +18,7 @@ mod error;
 mod history;
 mod keys;
 mod serving;
+mod traffic;
 
 pub use client::Client;
 pub use error::{Fault, Problem, RefusedRow, RemoteError};
@@ -28,3 +29,4 @@ pub use keys::{CreatedKey, Key};
 pub use serving::{
     EventReceipt, Feedback, FeedbackResult, FeedbackStatus, Prediction, ProjectChange, ProjectFile, Status,
 };
+pub use traffic::{Experiment, ReportEntry, Rollout, Routing, RoutingArm, WhyThen};
