@@ -125,7 +125,7 @@ impl Projection {
                                    verdict, trigger, reason, evaluations, signals)
              SELECT f.key, f.at, f.position, f.about, f.policy, f.policy_version, f.model,
                     COALESCE(f.endpoint, m.endpoint), f.experiment,
-                    f.verdict, f.trigger, f.reason, f.evaluations, f.signals
+                    f.verdict, f.trigger, f.reason, COALESCE(f.evaluations, '[]'), COALESCE(f.signals, '{}')
              FROM JSONB_TO_RECORD($1) AS f (
                  key TEXT, at TIMESTAMPTZ, position BIGINT, about TEXT, policy TEXT, policy_version TEXT,
                  model TEXT, endpoint TEXT, experiment TEXT, verdict TEXT, trigger TEXT, reason TEXT,

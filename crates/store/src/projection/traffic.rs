@@ -52,7 +52,8 @@ impl Projection {
         }
         let query = sqlx::query(
             "INSERT INTO rollout AS o (run, model, version, policy, began, ended, stage, outcome, reason, evidence)
-             SELECT r.id, f.model, v.id, f.policy, f.began, f.ended, f.stage, f.outcome, f.reason, f.evidence
+             SELECT r.id, f.model, v.id, f.policy, f.began, f.ended, f.stage, f.outcome, f.reason,
+                    COALESCE(f.evidence, '{}')
              FROM JSONB_TO_RECORD($1) AS f (
                  run TEXT, model TEXT, version TEXT, policy TEXT, began TIMESTAMPTZ, ended TIMESTAMPTZ,
                  stage BIGINT, outcome TEXT, reason TEXT, evidence JSONB)
@@ -82,7 +83,7 @@ impl Projection {
         }
         let query = sqlx::query(
             "INSERT INTO experiment (name, endpoint, began, reason, evidence, position)
-             SELECT f.name, f.endpoint, f.began, f.reason, f.evidence, f.position
+             SELECT f.name, f.endpoint, f.began, f.reason, COALESCE(f.evidence, '{}'), f.position
              FROM JSONB_TO_RECORD($1) AS f (
                  name TEXT, endpoint TEXT, began TIMESTAMPTZ, reason TEXT, evidence JSONB, position BIGINT)",
         );
@@ -103,7 +104,8 @@ impl Projection {
         }
         let query = sqlx::query(
             "UPDATE experiment e
-             SET ended = f.ended, champion = f.champion, reason = f.reason, evidence = f.evidence
+             SET ended = f.ended, champion = f.champion, reason = f.reason,
+                 evidence = COALESCE(f.evidence, '{}')
              FROM JSONB_TO_RECORD($1) AS f (
                  name TEXT, ended TIMESTAMPTZ, champion TEXT, reason TEXT, evidence JSONB)
              WHERE e.name = f.name AND e.ended IS NULL",

@@ -237,7 +237,7 @@ impl Log {
             verdict: Verdict::Routed,
             trigger: None,
             reason: format!("the split of position {position}"),
-            evaluations: json!(null),
+            evaluations: json!([]),
             signals: json!({"probability_best": [0.25, 0.75]}),
             run: None,
         };

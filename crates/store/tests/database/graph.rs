@@ -99,8 +99,8 @@ const FAMILIES: &str = "
     INSERT INTO dataset (public_id, model, endpoint, from_position, to_position, from_time, to_time, rows,
                          holdout_rows, streams)
     VALUES (REPEAT('d', 64), 'm', 'e', 1, 2, NOW(), NOW(), 1, 0, '[]');
-    INSERT INTO decision (key, at, until, position, model, verdict, reason, evaluations, signals)
-    SELECT 'k' || i, NOW(), NOW(), i, 'm', 'started', '', '[]', '{}' FROM GENERATE_SERIES(1, 10000) i;
+    INSERT INTO decision (key, at, until, position, about, model, endpoint, verdict, reason, evaluations, signals)
+    SELECT 'k' || i, NOW(), NOW(), i, 'm', 'm', 'e', 'started', '', '[]', '{}' FROM GENERATE_SERIES(1, 10000) i;
     INSERT INTO run (public_id, model, action, decision, requested_at, position, inputs)
     SELECT 'r' || i, 'm', 'fine_tune', i, NOW(), i, '{}' FROM GENERATE_SERIES(1, 10000) i;
     INSERT INTO model_version (public_id, model, number, content_hash, artifact, run, dataset, definition, inputs,

@@ -1,7 +1,7 @@
 //! Writing: together, once, and never over.
 
 use perennial_store::{
-    DecisionFilter, PageRequest, Projection, RunFilter, RunState, Store, StoreError, Verdict,
+    ArmRole, DecisionFilter, PageRequest, Projection, RunFilter, RunState, Store, StoreError, Verdict,
 };
 use perennial_types::{Kind, Position};
 use sqlx::{AssertSqlSafe, Executor};
@@ -17,6 +17,7 @@ fn history() -> Log {
     log.decide("bike-windowed", Verdict::Held);
     let second = log.train("bike-windowed", 2, std::slice::from_ref(&first.id));
     log.judge(&second, RunState::Refused);
+    log.route(&[(&first, ArmRole::Current, 1.0), (&second, ArmRole::Shadow, 0.0)], hour(20));
     log
 }
 
@@ -171,7 +172,9 @@ async fn facts_cannot_be_changed_or_removed() {
         ("artifact", "bytes"),
         ("model_version", "number"),
         ("edge", "kind"),
-        ("deployment", "share"),
+        ("deployment", "kind"),
+        ("routing", "cause"),
+        ("routing_arm", "role"),
     ];
     for (table, column) in tables {
         for sql in [
