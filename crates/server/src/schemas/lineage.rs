@@ -193,7 +193,7 @@ fn version_reference() -> Fields {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeSet;
 
     use perennial_control::{RolledBack, VersionRef};
@@ -264,7 +264,10 @@ mod tests {
             position: at(),
             policy: None,
             policy_version: None,
-            model: String::new(),
+            about: String::new(),
+            model: Some(String::new()),
+            endpoint: None,
+            experiment: None,
             verdict: Verdict::Held,
             trigger: None,
             reason: String::new(),
@@ -294,7 +297,6 @@ mod tests {
             endpoint: String::new(),
             model: String::new(),
             version: String::new(),
-            share: 1.0,
             at: NEVER,
             position: at(),
             kind: DeploymentKind::Initial,
@@ -318,7 +320,7 @@ mod tests {
         }
     }
 
-    fn members(json: &Value) -> BTreeSet<String> {
+    pub(in super::super) fn members(json: &Value) -> BTreeSet<String> {
         json.as_object().unwrap().keys().cloned().collect()
     }
 
@@ -351,10 +353,11 @@ mod tests {
             RunState::Running,
             RunState::Succeeded,
             RunState::Failed,
+            RunState::Admitted,
             RunState::Refused,
             RunState::Promoted,
         ];
         assert_eq!(states.map(RunState::name), RUN_STATES);
-        assert_eq!([Verdict::Started, Verdict::Held, Verdict::Changed].map(Verdict::name), VERDICTS);
+        assert_eq!(Verdict::ALL.map(Verdict::name), VERDICTS);
     }
 }

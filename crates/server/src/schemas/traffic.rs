@@ -91,3 +91,99 @@ fn report_file() -> Fields {
         .always("blob", hash("SHA-256 of its bytes."))
         .always("bytes", whole("How many they are."))
 }
+
+#[cfg(test)]
+mod tests {
+    use perennial_store::{ArmRole, Experiment, Report, ReportFile, Rollout, Routing, RoutingArm};
+    use perennial_types::{ContentHash, Position, Timestamp};
+    use serde_json::{Value, json};
+
+
+    const NEVER: Timestamp = Timestamp::from_micros(0);
+
+    fn a_routing() -> Routing {
+        Routing {
+            endpoint: String::new(),
+            at: NEVER,
+            position: Position(1),
+            decision: String::new(),
+            epoch: NEVER,
+            experiment: None,
+            champion: String::new(),
+            cause: String::new(),
+            reason: String::new(),
+            evidence: Value::Null,
+            arms: vec![RoutingArm {
+                version: String::new(),
+                model: String::new(),
+                role: ArmRole::Current,
+                probability: 1.0,
+            }],
+        }
+    }
+
+    fn a_rollout() -> Rollout {
+        Rollout {
+            run: String::new(),
+            model: String::new(),
+            version: String::new(),
+            policy: String::new(),
+            began: NEVER,
+            ended: None,
+            stage: 0,
+            outcome: None,
+            reason: String::new(),
+            evidence: Value::Null,
+        }
+    }
+
+    fn an_experiment() -> Experiment {
+        Experiment {
+            name: String::new(),
+            endpoint: String::new(),
+            began: NEVER,
+            ended: None,
+            champion: None,
+            reason: String::new(),
+            evidence: json!({}),
+            position: Position(1),
+        }
+    }
+
+    fn a_report() -> Report {
+        Report {
+            id: String::new(),
+            name: String::new(),
+            endpoint: String::new(),
+            at: NEVER,
+            from: NEVER,
+            to: NEVER,
+            position: Position(1),
+            on_demand: false,
+            alarmed: false,
+            summary: String::new(),
+            files: vec![ReportFile { format: "html".to_owned(), blob: ContentHash::of(b""), bytes: 0 }],
+        }
+    }
+
+    #[test]
+    fn every_form_has_the_members_of_its_structure() {
+        let routing = json!(a_routing());
+        let report = json!(a_report());
+        let forms = [
+            (super::routing_arm(), routing["arms"][0].clone()),
+            (super::routing(), routing),
+            (super::rollout(), json!(a_rollout())),
+            (super::experiment(), json!(an_experiment())),
+            (super::report_file(), report["files"][0].clone()),
+            (super::report(), report),
+        ];
+        for (form, json) in forms {
+            let form = serde_json::to_value(form.build()).unwrap();
+            assert_eq!(
+                super::super::lineage::tests::members(&form["properties"]),
+                super::super::lineage::tests::members(&json)
+            );
+        }
+    }
+}
