@@ -165,6 +165,7 @@ pub fn project() -> Vec<ProjectFile> {
     let files = [
         ("project.yaml", include_str!("../project/project.yaml")),
         ("models.yaml", include_str!("../project/models.yaml")),
+        ("experiment.yaml", include_str!("../project/experiment.yaml")),
         ("policy.yaml", include_str!("../project/policy.yaml")),
     ];
     files.map(|(name, text)| ProjectFile { name: name.to_owned(), text: text.to_owned() }).into()
@@ -202,5 +203,10 @@ mod tests {
             let day = payment.told_at().since(START).micros() as f64 / 86_400e6;
             assert_eq!(wrong, (24.0..24.0 + 17.0 / 24.0).contains(&day) || (31.0..33.5).contains(&day));
         }
+    }
+
+    #[test]
+    fn the_declarations_have_no_fault() {
+        player::Declared::read(&project()).unwrap();
     }
 }

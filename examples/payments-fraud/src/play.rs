@@ -31,8 +31,10 @@ pub struct Progress {
 /// What was answered for a payment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// When it was made.
+    /// When the payment was made.
     pub at: Timestamp,
+    /// Who paid: the unit of the experiment.
+    pub user: String,
     /// The probability of a fraud.
     pub probability: f64,
     /// The truth, whatever was told.
@@ -105,6 +107,7 @@ async fn ask(line: &mut Line<'_>, payment: &Payment) -> Result<Answer> {
     let answer = line.ask(ENDPOINT, &payment.prediction_id(), &payment.request(), payment.at).await?;
     Ok(Answer {
         at: payment.at,
+        user: payment.user.clone(),
         probability: answer.prediction,
         fraud: payment.fraud,
         by: answer.model.zip(answer.version),

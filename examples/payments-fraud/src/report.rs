@@ -82,10 +82,8 @@ impl Report {
         text += &format!("\nAnswered by\n{}", list(&self.answered_by));
         text += &format!("\nDecided\n{}", list(&self.decided));
         text += "\nWhat happened\n";
-        for verdict in ["refused", "rolled_back"] {
-            for event in told.of(verdict) {
-                text += &format!("  {} {} {}: {}\n", event.at, event.model, event.verdict, event.reason);
-            }
+        for event in told.events.iter().filter(|event| event.verdict != "changed") {
+            text += &format!("  {} {} {}: {}\n", event.at, event.model, event.verdict, event.reason);
         }
         text += &format!(
             "\n{:.1} s from the first request to the last reply; the service used {:.1} s of CPU; {} calls repeated\n",
@@ -131,6 +129,7 @@ mod tests {
     fn a_phase_has_the_answers_of_models_in_its_time() {
         let answer = |hours: i64, by: Option<(String, u64)>| Answer {
             at: START + TimeSpan::from_hours(hours),
+            user: format!("u{hours}"),
             probability: if hours == 3 { 0.75 } else { 0.25 },
             fraud: hours == 3,
             by,

@@ -13,6 +13,8 @@ pub struct Event {
     pub model: String,
     /// `started`, `admitted`, `refused`, `promoted`, `rolled_back` and others.
     pub verdict: String,
+    /// The trigger that asked for it; nothing if none did.
+    pub trigger: Option<String>,
     /// Why, in a sentence with numbers.
     pub reason: String,
 }
@@ -37,8 +39,9 @@ impl Told {
             let changed = decisions.into_iter().filter(|decision| decision.verdict != "held");
             events.extend(changed.map(|decision| Event {
                 at: decision.at,
-                model: decision.model,
+                model: decision.model.unwrap_or_else(|| (*model).to_owned()),
                 verdict: decision.verdict,
+                trigger: decision.trigger,
                 reason: decision.reason,
             }));
         }

@@ -233,4 +233,9 @@ mod tests {
             assert!(purchase.known_at() <= purchase.at + LABEL_WINDOW);
         }
     }
+
+    #[test]
+    fn the_declarations_have_no_fault() {
+        player::Declared::read(&project()).unwrap();
+    }
 }
