@@ -22,6 +22,7 @@ mod keys;
 mod listen;
 mod metrics;
 mod openapi;
+mod overview;
 mod parameters;
 mod problem;
 mod route;

@@ -10,6 +10,7 @@ mod keys;
 mod lineage;
 mod models;
 mod observe;
+mod overview;
 mod page;
 mod predict;
 mod project;
@@ -37,6 +38,7 @@ pub(crate) fn all() -> Vec<Route> {
         reports::routes(),
         inference::routes(),
         observe::routes(),
+        overview::routes(),
     ];
     concerns.into_iter().flatten().collect()
 }

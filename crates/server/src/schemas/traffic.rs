@@ -98,7 +98,6 @@ mod tests {
     use perennial_types::{ContentHash, Position, Timestamp};
     use serde_json::{Value, json};
 
-
     const NEVER: Timestamp = Timestamp::from_micros(0);
 
     fn a_routing() -> Routing {

@@ -4,5 +4,6 @@
 mod conforming;
 mod keys;
 mod malformed;
+mod overview;
 mod requests;
 mod stack;
