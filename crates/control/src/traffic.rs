@@ -105,6 +105,18 @@ pub struct Routed {
     pub evidence: serde_json::Value,
 }
 
+impl Routed {
+    /// Every version that it names, with its model: those that may be drawn and those that look on. A version
+    /// that does both is named twice.
+    pub fn versions(&self) -> impl Iterator<Item = (&Arc<str>, &VersionRef)> {
+        let drawn = self.shares.iter().flat_map(|share| {
+            let candidate = share.candidate.iter().map(|(version, _)| version);
+            std::iter::once(&share.current).chain(candidate).map(|version| (&share.model, version))
+        });
+        drawn.chain(self.shadows.iter().map(|shadow| (&shadow.model, &shadow.version)))
+    }
+}
+
 /// A model's share of an endpoint, and how it is split between its current version and its candidate.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ModelShare {
