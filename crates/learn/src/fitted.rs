@@ -136,6 +136,12 @@ impl Fitted {
         Ok(output.max.map_or(answer, |max| answer.min(max)))
     }
 
+    /// How much each input bears on the score, in the order of `spec().inputs`: the sum of the absolute weights
+    /// of the columns that it is encoded as. An input in no transformation has 0.
+    pub fn importance(&self) -> Vec<f64> {
+        self.transforms.importance(&self.parameters)
+    }
+
     /// What was declared.
     pub fn spec(&self) -> &FitSpec {
         self.pinned.spec()

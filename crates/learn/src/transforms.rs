@@ -119,6 +119,19 @@ impl Transforms {
         Ok(score)
     }
 
+    /// The sum of the absolute weights of each input's columns.
+    pub(crate) fn importance(&self, parameters: &Parameters) -> Vec<f64> {
+        let mut importance = vec![0.0; self.inputs.len()];
+        for (number, weight) in self.numbers.iter().zip(&parameters.weights) {
+            importance[number.column] += weight.abs();
+        }
+        for categorical in &self.categoricals {
+            let own = parameters.weights.iter().skip(categorical.first as usize).take(categorical.width());
+            importance[categorical.column] += own.map(|weight| weight.abs()).sum::<f64>();
+        }
+        importance
+    }
+
     /// The fitted state of each number column, in order.
     pub(crate) fn moments(&self) -> impl ExactSizeIterator<Item = &Moments> {
         self.numbers.iter().map(|number| &number.moments)

@@ -361,3 +361,21 @@ fn a_state_is_not_used_under_a_declaration_that_it_does_not_fit() {
     let moving = fitted.under(&spec(Task::Regression, MOVING));
     assert_eq!(moving, Err(LearnError::NotTheParents { what: "the list of transforms" }));
 }
+
+#[test]
+fn importance_is_what_an_input_can_change_of_the_score() {
+    let rows = rows(0..60);
+    let spec = with_settings(spec(Task::Regression, FROZEN), |sgd| sgd.epochs = 50);
+    let fitted = Fitted::fit(&spec, &rows, &numbers(&rows)).unwrap();
+    let [x, y, color] = fitted.importance()[..] else { panic!("three inputs") };
+    // The label rises three times as fast in x as it falls in y, and does not depend on the color.
+    assert!(x > y && y > color && color >= 0.0, "{x} {y} {color}");
+    let fitted = Fitted::fit(&spec_without_y(&spec), &rows, &numbers(&rows)).unwrap();
+    assert_eq!(fitted.importance()[1], 0.0, "an input in no transformation bears on nothing");
+}
+
+fn spec_without_y(spec: &FitSpec) -> FitSpec {
+    let mut spec = spec.clone();
+    spec.transforms[0].of.retain(|name| &**name != "y");
+    spec
+}

@@ -10,11 +10,11 @@ use perennial_evaluate::{EndpointSpec, Metric};
 use perennial_learn::Fitted;
 use perennial_learn::contract::{self, Parent, RunSpec};
 use perennial_log::table::write_table;
-use perennial_pipeline::{Builder, Definition, PipelineError, Rows, TrainingSet};
+use perennial_pipeline::{Builder, Definition, PipelineError, RawColumns, ReferencePart, Rows, TrainingSet};
 use perennial_policy::GateSpec;
 use perennial_stats::paired::{NotWorse, not_worse};
 use perennial_store::{Claimant, Lease};
-use perennial_types::{Column, DataType, Row, Schema, TimeSpan, Timestamp, Value};
+use perennial_types::{Column, ContentHash, DataType, Row, Schema, TimeSpan, Timestamp, Value};
 
 use crate::trainer::{self, make_run_dir};
 use crate::{Orchestrator, OrchestratorError, TrainerError};
@@ -98,19 +98,42 @@ impl Orchestrator {
         let endpoint = endpoint.cloned().ok_or_else(|| {
             TrainerError::Data(format!("endpoint {:?} is no longer declared", request.endpoint))
         })?;
-        let prepared = {
+        let mut prepared = {
             let (run, definition, endpoint) = (request.clone(), Arc::clone(&definition), endpoint.clone());
             let orchestrator = self.clone();
             blocking(move || orchestrator.prepare(&run, &definition, &endpoint)).await?
         };
+        let sample = RawColumns::new(&definition.model, std::mem::take(&mut prepared.set.sample));
+        let part = ReferencePart { before: self.reference_before(request), rows: sample };
+        let blobs = self.pipeline().blobs().clone();
+        // The sample is written while the trainer works.
+        let reference = blocking(move || {
+            let bytes = part.save().map_err(TrainerError::machine)?;
+            blobs.put(&bytes).map_err(TrainerError::machine)
+        });
         let id = Arc::clone(&request.id);
         let trained = trainer::train(self.trainer(), &prepared.spec, &prepared.dir, move |progress| {
             tracing::info!(run = %id, rows_done = progress.rows_done, rows_total = progress.rows_total, "training");
-        })
-        .await?;
+        });
+        let (trained, reference) = tokio::try_join!(trained, reference)?;
         let orchestrator = self.clone();
         let request = request.clone();
-        blocking(move || orchestrator.conclude(&request, &definition, prepared, trained)).await
+        blocking(move || {
+            let trained = orchestrator.conclude(&request, &definition, prepared, trained)?;
+            Ok(Trained { reference: Some(reference), ..trained })
+        })
+        .await
+    }
+
+    /// Where the rows are that the parent's state was trained on, if the run goes on from that state.
+    fn reference_before(&self, request: &RunRequest) -> Option<ContentHash> {
+        let parent = request.parent.as_ref()?;
+        let goes_on = match request.action {
+            RunAction::FineTune => parent.definition == request.definition,
+            RunAction::FirstFit | RunAction::Retrain => false,
+        };
+        let state = self.state().lock();
+        state.model(&request.model)?.version(parent.number).filter(|_| goes_on)?.reference
     }
 
     /// Build the training set and lay out the run directory.

@@ -38,6 +38,9 @@ pub enum PipelineError {
     /// A snapshot cannot be written or read.
     #[error("snapshot: {0}")]
     Snapshot(String),
+    /// A reference of training rows cannot be written or read.
+    #[error("the sample of training rows: {0}")]
+    Reference(String),
     /// The pipeline no longer takes anything.
     #[error("{0}")]
     Stopped(String),
@@ -59,7 +62,7 @@ impl PipelineError {
             Self::Invalid(_) => Kind::Invalid,
             Self::NotFound(_) => Kind::NotFound,
             Self::Stopped(_) => Kind::Unavailable,
-            Self::Io { .. } | Self::Record { .. } | Self::Snapshot(_) => Kind::Internal,
+            Self::Io { .. } | Self::Record { .. } | Self::Snapshot(_) | Self::Reference(_) => Kind::Internal,
         }
     }
 
@@ -70,6 +73,10 @@ impl PipelineError {
     /// A snapshot section that is not what it should be.
     pub fn snapshot(error: impl std::fmt::Display) -> Self {
         Self::Snapshot(error.to_string())
+    }
+
+    pub(crate) fn reference(error: impl std::fmt::Display) -> Self {
+        Self::Reference(error.to_string())
     }
 
     /// A record that is not what its stream promises.

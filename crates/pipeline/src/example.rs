@@ -5,6 +5,8 @@ use perennial_project::{CompiledModel, Lookup};
 use perennial_types::{Row, RowError, Value};
 use serde_json::Value as Json;
 
+use crate::PredictionRecord;
+
 /// A request on its way to a model's row: the request's columns and what is computed from them alone.
 #[derive(Clone, Debug)]
 pub struct Asked<'a> {
@@ -36,7 +38,13 @@ impl<'a> Asked<'a> {
 
     /// The inputs of the learner, given the outputs of the model's lookups in their order: each a row of the
     /// view's outputs.
-    pub fn inputs<'r>(mut self, features: impl IntoIterator<Item = &'r [Value]>) -> Row {
+    pub fn inputs<'r>(self, features: impl IntoIterator<Item = &'r [Value]>) -> Row {
+        let model = self.model;
+        model.inputs_of(&self.complete(features))
+    }
+
+    /// The complete row, laid out as [`CompiledModel::row`], given the same.
+    pub fn complete<'r>(mut self, features: impl IntoIterator<Item = &'r [Value]>) -> Row {
         for (lookup, outputs) in self.model.lookups.iter().zip(features) {
             self.row.extend(lookup.outputs.iter().map(|output| outputs[*output].clone()));
         }
@@ -44,6 +52,20 @@ impl<'a> Asked<'a> {
             let value = program.expr.evaluate(&self.row);
             self.row.push(value);
         }
-        self.model.inputs_of(&self.row)
+        self.row
+    }
+
+    /// The complete row by what was served to a request; nothing if a view of the model was not.
+    ///
+    /// # Errors
+    /// The first column that does not fit.
+    pub fn as_served(model: &'a CompiledModel, record: &PredictionRecord) -> Result<Option<Row>, RowError> {
+        let asked = Self::decode(model, &record.request)?;
+        let mut features: Vec<Row> = Vec::with_capacity(model.lookups.len());
+        for lookup in &model.lookups {
+            let Some(served) = record.features_of(lookup, &asked.key(lookup)) else { return Ok(None) };
+            features.push(lookup.view.outputs().decode_json(served)?);
+        }
+        Ok(Some(asked.complete(features.iter().map(Vec::as_slice))))
     }
 }

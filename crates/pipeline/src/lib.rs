@@ -2,7 +2,7 @@
 //!
 //! It decides in which order records are taken into account and that live and replayed state are made by one
 //! piece of code: [`Pipeline`] appends, follows and recovers; [`Engine`] holds the features; [`Builder`] makes
-//! training sets; [`Auditor`] looks for skew. It never decides what is trained or served.
+//! training sets and the samples that drift is measured against; [`Auditor`] looks for skew. It never decides what is trained or served.
 //!
 //! ```
 //! use perennial_log::LogOptions;
@@ -28,6 +28,7 @@ mod error;
 mod example;
 mod fold;
 mod pipeline;
+mod reference;
 mod served;
 mod skew;
 mod snapshot;
@@ -39,6 +40,7 @@ pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;
 pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
+pub use reference::{REFERENCE_ROWS, RawColumns, ReferencePart};
 pub use served::{
     ArmProbability, Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, ShadowScore,
     key_schema,

@@ -1,9 +1,11 @@
 //! The payloads of the prediction and feedback streams.
 
+use std::fmt;
 use std::sync::Arc;
 
 use perennial_features::View;
-use perennial_types::{Column, ContentHash, Position, Schema, Timestamp};
+use perennial_project::Lookup;
+use perennial_types::{Column, ContentHash, Position, Schema, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
 /// What was asked, what was known and what was answered.
@@ -33,6 +35,18 @@ pub struct PredictionRecord {
     pub fallback: Option<Fallback>,
     /// What the versions in shadow would have answered.
     pub shadows: Vec<ShadowScore>,
+}
+
+impl PredictionRecord {
+    /// The features of a lookup as they were served for this key, as JSON; nothing if they were not. Models may
+    /// look up one view by different keys.
+    pub fn features_of(&self, lookup: &Lookup, key: &[Value]) -> Option<&serde_json::Value> {
+        let version = lookup.view.version();
+        let mut served = self.views.iter().filter(|view| view.version == version).peekable();
+        served.peek()?;
+        let key = key_schema(&lookup.view).encode_json(key);
+        served.find(|view| view.key == key).map(|view| &view.features)
+    }
 }
 
 /// An arm's probability in a vector.
@@ -79,6 +93,13 @@ pub struct ServedVersion {
     pub number: u64,
     /// The version's content hash.
     pub content_hash: ContentHash,
+}
+
+/// As `model/number`.
+impl fmt::Display for ServedVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.model, self.number)
+    }
 }
 
 /// Why the drawn version did not answer.

@@ -2,6 +2,7 @@
 //! not served yet.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use perennial_control::{DataRange, Dataset};
@@ -14,6 +15,7 @@ use perennial_types::{ContentHash, Position, Record, Row, SourceSpec, Stream, Ti
 use crate::PipelineError;
 use crate::engine::DecodedEvent;
 use crate::example::Asked;
+use crate::reference::REFERENCE_ROWS;
 use crate::served::{FeedbackRecord, PredictionRecord};
 
 /// Labelled rows of a model, in the order in which their labels came.
@@ -23,6 +25,9 @@ pub struct TrainingSet {
     pub training: Rows,
     /// The newest rows, held out.
     pub holdout: Rows,
+    /// Of the rows to train on that are not replayed the newest [`REFERENCE_ROWS`], oldest first, each complete
+    /// as [`CompiledModel::row`] has it.
+    pub sample: Vec<Row>,
     /// What lineage keeps of it; nothing if there are no rows to train on.
     pub dataset: Option<Dataset>,
 }
@@ -70,18 +75,20 @@ impl Builder<'_> {
         let replay = usize::try_from(range.replay_rows).unwrap_or(usize::MAX);
         let dropped = first_new.saturating_sub(replay);
         rows.drain(..dropped);
-        let inputs = self.inputs(&rows)?;
+        let replayed = first_new - dropped;
         let holdout = usize::try_from(range.holdout_rows).unwrap_or(usize::MAX);
         let split = rows.len().saturating_sub(holdout);
         let at_most = range.at_most.and_then(|rows| usize::try_from(rows).ok()).unwrap_or(usize::MAX);
-        let trained = split.min((first_new - dropped).saturating_add(at_most));
+        let trained = split.min(replayed.saturating_add(at_most));
+        let sampled = trained.saturating_sub(REFERENCE_ROWS).max(replayed.min(trained))..trained;
+        let (inputs, sample) = self.inputs(&rows, sampled)?;
         let take = |from: usize, to: usize| Rows {
             inputs: inputs[from..to].to_vec(),
             labels: rows[from..to].iter().map(|row| row.label).collect(),
         };
         let (training, holdout) = (take(0, trained), take(split, rows.len()));
         let dataset = self.dataset(&rows[..trained], &training, holdout.labels.len() as u64);
-        Ok(TrainingSet { training, holdout, dataset })
+        Ok(TrainingSet { training, holdout, sample, dataset })
     }
 
     /// Labelled requests by the position of their labels, up to `range.to`; those up to `range.after` are kept
@@ -160,18 +167,26 @@ impl Builder<'_> {
         Ok(rows)
     }
 
-    /// The model's inputs of every row.
-    fn inputs(&self, rows: &[Labelled]) -> Result<Vec<Row>, PipelineError> {
+    /// The model's inputs of every row, and some of the rows complete.
+    fn inputs(
+        &self,
+        rows: &[Labelled],
+        complete: Range<usize>,
+    ) -> Result<(Vec<Row>, Vec<Row>), PipelineError> {
         let mut columns: Vec<Vec<Row>> = Vec::new();
         for lookup in &self.model.lookups {
             columns.push(self.features(lookup, rows)?);
         }
-        let mut inputs = Vec::with_capacity(rows.len());
+        let (mut inputs, mut sample) = (Vec::with_capacity(rows.len()), Vec::with_capacity(complete.len()));
         for (index, row) in rows.iter().enumerate() {
-            let asked = self.asked(row)?;
-            inputs.push(asked.inputs(columns.iter().map(|column| column[index].as_slice())));
+            let features = columns.iter().map(|column| column[index].as_slice());
+            let row = self.asked(row)?.complete(features);
+            inputs.push(self.model.inputs_of(&row));
+            if complete.contains(&index) {
+                sample.push(row);
+            }
         }
-        Ok(inputs)
+        Ok((inputs, sample))
     }
 
     fn asked(&self, row: &Labelled) -> Result<Asked<'_>, PipelineError> {
@@ -182,22 +197,21 @@ impl Builder<'_> {
     /// The outputs of a view for every row: as served where the view version was, else replayed at the
     /// request's position.
     fn features(&self, lookup: &Lookup, rows: &[Labelled]) -> Result<Vec<Row>, PipelineError> {
-        let version = lookup.view.version();
         let mut features = Vec::with_capacity(rows.len());
         let mut missing = Vec::new();
         for (index, row) in rows.iter().enumerate() {
-            let served = row.request.views.iter().find(|view| view.version == version);
-            match served {
+            let key = self.asked(row)?.key(lookup);
+            match row.request.features_of(lookup, &key) {
                 Some(served) => features.push(
                     lookup
                         .view
                         .outputs()
-                        .decode_json(&served.features)
+                        .decode_json(served)
                         .map_err(|error| PipelineError::record(row.asked, error))?,
                 ),
                 None => {
                     features.push(Row::new());
-                    missing.push((row.asked, row.asked_at, self.asked(row)?.key(lookup), index));
+                    missing.push((row.asked, row.asked_at, key, index));
                 }
             }
         }

@@ -196,3 +196,48 @@ fn a_window_with_replay_ends_even_if_there_are_too_few_rows() {
     let expected = oracle().iter().filter(|row| row.asked_at >= minute(8_000)).count();
     assert_eq!(build(&range).training.labels.len(), expected);
 }
+
+#[test]
+fn a_view_that_was_served_by_another_key_is_not_taken_for_the_models_own() {
+    let world = World::new();
+    for (id, zone, fare) in [("1", "a", 10.0), ("2", "b", 90.0)] {
+        let ride =
+            format!(r#"{{"id": "{id}", "at": "2024-05-01T00:00:00Z", "zone": "{zone}", "fare": {fare}}}"#);
+        world.ingest("rides", &ride, minute(1));
+    }
+    let record = |position: Position| -> PredictionRecord {
+        let record = world.reader().read(position, position).unwrap().next().unwrap().unwrap();
+        serde_json::from_slice(&record.entry.payload).unwrap()
+    };
+    let own = record(world.predict("own", 1.0, "a", minute(2)));
+    let other = record(world.predict("other", 1.0, "b", minute(2)));
+    // As another model of the endpoint would have it, which looks the same view up by a key of its own.
+    let both = [other.views.clone(), own.views.clone()].concat();
+    for (id, views) in [("both", both), ("other alone", other.views)] {
+        let record = PredictionRecord { views, ..own.clone() };
+        world.append(Stream::Prediction, "fare", id, minute(2), serde_json::to_vec(&record).unwrap());
+    }
+    for id in ["own", "both", "other alone"] {
+        world.label(id, 1.0, minute(3));
+    }
+    world.block(world.pipeline.settled()).unwrap();
+    let to = world.pipeline.head();
+    let range = DataRange { to, ..all() };
+    let set = world.with_builder(|builder| builder.build(&range).unwrap());
+    let [own, both, replayed] = set.training.inputs.as_slice() else { panic!("three rows") };
+    assert_eq!((both, replayed), (own, own));
+}
+
+#[test]
+fn the_sample_has_the_complete_rows_that_are_new_and_trained_on() {
+    let after = oracle()[300].known;
+    let range = DataRange { after, replay_rows: 40, holdout_rows: 25, ..all() };
+    let set = build(&range);
+    assert_eq!(set.sample.len() + 40, set.training.inputs.len());
+    world().with_builder(|builder| {
+        for (row, inputs) in set.sample.iter().zip(&set.training.inputs[40..]) {
+            assert_eq!(row.len(), builder.model.row.columns().len());
+            assert_eq!(&builder.model.inputs_of(row), inputs);
+        }
+    });
+}
