@@ -1,63 +1,68 @@
-//! An endpoint ready to answer: its request's columns, its models' definitions, the version that serves.
+//! An endpoint ready to answer: its request's columns, its models' definitions, its traffic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_control::VersionRef;
 use perennial_evaluate::EndpointSpec;
-use perennial_features::EntityKey;
-use perennial_learn::Fitted;
 use perennial_pipeline::{
-    ArmProbability, Asked, Declared, Definition, Engine, Fallback, PredictionRecord, ServedVersion,
-    ServedView, key_schema,
+    Declared, Definition, Engine, Fallback, PredictionRecord, ServedVersion, ShadowScore,
 };
 use perennial_store::Blobs;
-use perennial_types::{Clock, Column, ContentHash, Position, Row, RowError, Schema, Timestamp, did_you_mean};
+use perennial_types::{Clock, Column, ContentHash, RowError, Schema, Timestamp, did_you_mean};
 use serde_json::Value as Json;
 
 use crate::GatewayError;
+use crate::features::Prepared;
+use crate::traffic::Traffic;
+use crate::version::{Loader, Version, Versions};
 
 /// Everything that answers need, as of a revision of the declarations.
 #[derive(Default)]
 pub(crate) struct Endpoints {
     endpoints: BTreeMap<Arc<str>, Arc<Endpoint>>,
+    versions: Versions,
 }
 
 /// One endpoint.
 pub(crate) struct Endpoint {
     pub(crate) spec: EndpointSpec,
     request: Schema,
-    /// The declared definitions of its models and those that its versions were trained under.
+    /// The declared definitions of its models and those of the versions that may be asked.
     definitions: Vec<Arc<Definition>>,
-    champion: Option<Arc<Arm>>,
+    /// Nothing before the first version.
+    traffic: Option<Traffic>,
 }
 
-/// A version that can answer.
-struct Arm {
-    served: ServedVersion,
-    definition: Arc<Definition>,
-    fitted: Fitted,
+/// A request on its way to an answer.
+pub(crate) struct Question<'a> {
+    pub(crate) id: &'a str,
+    /// Canonical.
+    pub(crate) request: Json,
+    pub(crate) at: Timestamp,
+    /// There where deadlines are kept.
+    pub(crate) wall: Option<&'a dyn Clock>,
 }
 
-/// The features of one view version for one key.
-struct Looked {
-    version: ContentHash,
-    key: Row,
-    values: Row,
+/// What came of asking.
+struct Answer<'a> {
+    value: f64,
+    /// Who gave it; nothing if it is the default.
+    by: Option<&'a Arc<Version>>,
+    /// Why it is not of the version that was drawn.
+    fallback: Option<Fallback>,
 }
 
 impl Endpoints {
     /// Of what is declared. Artifacts that `before` holds already are not loaded again.
     pub(crate) fn build(declared: &Declared, blobs: &Blobs, before: &Self) -> Result<Self, GatewayError> {
+        let mut loader = Loader::new(blobs, &before.versions);
         let mut endpoints = BTreeMap::new();
         let specs = declared.goal().map(|goal| goal.project.endpoints.as_slice()).unwrap_or_default();
         for spec in specs {
-            let earlier = before.endpoints.get(&spec.name);
-            let endpoint =
-                Endpoint::build(spec, declared, blobs, earlier.and_then(|old| old.champion.as_ref()))?;
+            let endpoint = Endpoint::build(spec, declared, &mut loader)?;
             endpoints.insert(Arc::clone(&spec.name), Arc::new(endpoint));
         }
-        Ok(Self { endpoints })
+        Ok(Self { endpoints, versions: loader.finish() })
     }
 
     pub(crate) fn get(&self, name: &str) -> Result<Arc<Endpoint>, GatewayError> {
@@ -76,28 +81,23 @@ impl Endpoint {
     fn build(
         spec: &EndpointSpec,
         declared: &Declared,
-        blobs: &Blobs,
-        earlier: Option<&Arc<Arm>>,
+        loader: &mut Loader<'_>,
     ) -> Result<Self, GatewayError> {
         let goal = declared.goal().ok_or_else(|| GatewayError::Internal("no goal".to_owned()))?;
-        let models = spec.models.iter().filter_map(|name| goal.compiled.model(name));
-        let wanted = models.map(|model| model.definition);
-        let used =
-            spec.models.iter().filter_map(|name| declared.current(name)).map(|version| version.definition);
-        let mut definitions: Vec<Arc<Definition>> = Vec::new();
-        for hash in wanted.chain(used) {
-            let known = definitions.iter().any(|definition| definition.model.definition == hash);
-            if let (false, Some(definition)) = (known, declared.definition(hash)) {
-                definitions.push(Arc::clone(definition));
-            }
-        }
-        let declared_now = spec.models.len();
-        let request = request_schema(&definitions, declared_now)?;
-        let champion = match declared.current(&spec.initial) {
-            Some(version) => Some(Arm::load(&spec.initial, version, declared, blobs, earlier)?),
-            None => None,
+        let traffic = match (declared.routing(&spec.name), declared.current(&spec.initial)) {
+            (Some(routed), _) => Some(Traffic::routed(routed, declared.current(&routed.champion), loader)?),
+            (None, Some(version)) => Some(Traffic::whole(&spec.initial, version, loader)?),
+            (None, None) => None,
         };
-        Ok(Self { spec: spec.clone(), request, definitions, champion })
+        let models = spec.models.iter().filter_map(|name| goal.compiled.model(name));
+        let definitions = known(declared, models.map(|model| model.definition), Vec::new())?;
+        let required = definitions.len();
+        let used = spec.models.iter().filter_map(|name| declared.current(name));
+        let used = used.map(|version| version.definition);
+        let asked = traffic.iter().flat_map(Traffic::versions).map(|version| version.definition);
+        let definitions = known(declared, used.chain(asked), definitions)?;
+        let request = request_schema(&definitions, required)?;
+        Ok(Self { spec: spec.clone(), request, definitions, traffic })
     }
 
     /// The request as its columns' types have it.
@@ -110,52 +110,85 @@ impl Endpoint {
         &self.request
     }
 
-    /// The version that answers now.
-    pub(crate) fn serving(&self) -> Option<&ServedVersion> {
-        self.champion.as_ref().map(|arm| &arm.served)
+    /// The versions that may answer now.
+    pub(crate) fn serving(&self) -> Vec<ServedVersion> {
+        let versions = self.traffic.iter().flat_map(Traffic::drawable);
+        versions.map(|version| version.served.clone()).collect()
     }
 
-    /// Answer a canonical request, and say everything about it. `wall` is there where deadlines are kept.
-    pub(crate) fn answer(
-        &self,
-        request: Json,
-        engine: &Engine,
-        at: Timestamp,
-        wall: Option<&dyn Clock>,
-    ) -> PredictionRecord {
-        let (views, looked) = self.look_up(&request, engine, at);
-        let drawn = self.champion.as_ref().map(|arm| arm.served.clone());
-        let (prediction, fallback) = match self.ask(&request, &looked, wall) {
-            Ok(prediction) => (prediction, None),
-            Err(fallback) => (self.spec.on_failure.default, Some(fallback)),
+    /// Answer a request, let those in shadow say what they think of it, and say everything about it.
+    pub(crate) fn answer(&self, question: Question<'_>, engine: &Engine) -> PredictionRecord {
+        let Question { id, request, at, wall } = question;
+        let prepared = Prepared::new(&self.definitions, &request, engine, at);
+        let drawn = self.traffic.as_ref().map(|traffic| (traffic, traffic.draw(id, &request)));
+        let answer = match &drawn {
+            Some((traffic, drawn)) => {
+                self.ask_in_turn(drawn.version, traffic.champion.as_ref(), &prepared, wall)
+            }
+            None => self.default(Fallback::NoVersion),
         };
-        let served = drawn.clone().filter(|_| fallback.is_none());
-        let probabilities = drawn.iter().map(|version| ArmProbability {
-            model: Arc::clone(&version.model),
-            number: version.number,
-            probability: 1.0,
-        });
+        let served = answer.by.map(|version| version.served.clone());
+        let Some((traffic, drawn)) = drawn else {
+            return PredictionRecord {
+                request,
+                views: prepared.views,
+                experiment: None,
+                epoch: None,
+                unit: None,
+                probabilities: Vec::new(),
+                drawn: None,
+                propensity: 0.0,
+                served,
+                prediction: answer.value,
+                fallback: answer.fallback,
+                shadows: Vec::new(),
+            };
+        };
+        let looking_on = traffic.shadows.iter().filter(|shadow| served.as_ref() != Some(&shadow.served));
+        let shadows = looking_on.map(|shadow| self.score(shadow, &prepared)).collect();
         PredictionRecord {
             request,
-            views,
-            experiment: None,
-            epoch: None,
-            unit: None,
-            probabilities: probabilities.collect(),
-            propensity: if drawn.is_some() { 1.0 } else { 0.0 },
-            drawn,
+            views: prepared.views,
+            experiment: traffic.experiment.clone(),
+            epoch: traffic.epoch,
+            unit: drawn.unit,
+            probabilities: traffic.probabilities.clone(),
+            drawn: Some(drawn.version.served.clone()),
+            propensity: drawn.propensity,
             served,
-            prediction,
-            fallback,
-            shadows: Vec::new(),
+            prediction: answer.value,
+            fallback: answer.fallback,
+            shadows,
         }
     }
 
-    /// The version's answer, or why there is none.
-    fn ask(&self, request: &Json, looked: &[Looked], wall: Option<&dyn Clock>) -> Result<f64, Fallback> {
-        let Some(arm) = &self.champion else { return Err(Fallback::NoVersion) };
+    /// The drawn version answers; if it fails, the champion; if that fails too, nobody.
+    fn ask_in_turn<'a>(
+        &self,
+        drawn: &'a Arc<Version>,
+        champion: Option<&'a Arc<Version>>,
+        prepared: &Prepared,
+        wall: Option<&dyn Clock>,
+    ) -> Answer<'a> {
+        let fallback = match self.ask(drawn, prepared, wall) {
+            Ok(value) => return Answer { value, by: Some(drawn), fallback: None },
+            Err(fallback) => fallback,
+        };
+        let other = champion.filter(|champion| champion.served != drawn.served);
+        match other.map(|champion| (champion, self.ask(champion, prepared, wall))) {
+            Some((champion, Ok(value))) => Answer { value, by: Some(champion), fallback: Some(fallback) },
+            Some((_, Err(_))) | None => self.default(fallback),
+        }
+    }
+
+    fn default(&self, fallback: Fallback) -> Answer<'static> {
+        Answer { value: self.spec.on_failure.default, by: None, fallback: Some(fallback) }
+    }
+
+    /// A version's answer, or why there is none.
+    fn ask(&self, arm: &Version, prepared: &Prepared, wall: Option<&dyn Clock>) -> Result<f64, Fallback> {
         let begun = wall.map(Clock::now);
-        let answered = arm.predict(request, looked);
+        let answered = arm.predict(prepared);
         let took = begun.zip(wall).map(|(begun, wall)| wall.now().since(begun));
         let (model, version) = (&arm.served.model, arm.served.number);
         match answered {
@@ -171,73 +204,30 @@ impl Endpoint {
         }
     }
 
-    /// The features of every model of the endpoint, each view and key once.
-    fn look_up(&self, request: &Json, engine: &Engine, at: Timestamp) -> (Vec<ServedView>, Vec<Looked>) {
-        let mut looked: Vec<Looked> = Vec::new();
-        let mut views = Vec::new();
-        for definition in &self.definitions {
-            // A column that only an earlier definition has may be missing; its version then fails below.
-            let Ok(asked) = Asked::decode(&definition.model, request) else { continue };
-            for lookup in &definition.model.lookups {
-                let (version, key) = (lookup.view.version(), asked.key(lookup));
-                if looked.iter().any(|known| known.version == version && known.key == key) {
-                    continue;
-                }
-                let reading = engine.read(version, &EntityKey::from_values(&key), at);
-                let (values, seen) = match reading {
-                    Some(reading) => (reading.values, reading.seen),
-                    None => continue,
-                };
-                views.push(served_view(lookup, &key, &values, seen));
-                looked.push(Looked { version, key, values });
-            }
+    fn score(&self, shadow: &Version, prepared: &Prepared) -> ShadowScore {
+        let value = shadow.predict(prepared);
+        if let Err(reason) = &value {
+            let (model, version) = (&shadow.served.model, shadow.served.number);
+            tracing::debug!(endpoint = %self.spec.name, %model, version, reason, "a version in shadow failed");
         }
-        (views, looked)
+        ShadowScore { version: shadow.served.clone(), value: value.ok() }
     }
 }
 
-impl Arm {
-    fn load(
-        model: &Arc<str>,
-        version: &VersionRef,
-        declared: &Declared,
-        blobs: &Blobs,
-        earlier: Option<&Arc<Self>>,
-    ) -> Result<Arc<Self>, GatewayError> {
-        if let Some(arm) = earlier
-            && arm.served.content_hash == version.content_hash
-            && arm.served.number == version.number
-            && arm.served.model == *model
-        {
-            return Ok(Arc::clone(arm));
+/// The definitions of these hashes behind those that are there, each once.
+fn known(
+    declared: &Declared,
+    hashes: impl Iterator<Item = ContentHash>,
+    mut definitions: Vec<Arc<Definition>>,
+) -> Result<Vec<Arc<Definition>>, GatewayError> {
+    for hash in hashes {
+        if definitions.iter().any(|definition| definition.model.definition == hash) {
+            continue;
         }
-        let definition = declared.definition(version.definition).ok_or_else(|| {
-            GatewayError::Internal(format!("version {} of {model:?} has no definition", version.number))
-        })?;
-        let bytes =
-            blobs.get(&version.artifact).map_err(|error| GatewayError::Internal(error.to_string()))?;
-        let fitted = Fitted::load(&bytes).map_err(|error| GatewayError::Internal(error.to_string()))?;
-        let served = ServedVersion {
-            model: Arc::clone(model),
-            number: version.number,
-            content_hash: version.content_hash,
-        };
-        Ok(Arc::new(Self { served, definition: Arc::clone(definition), fitted }))
+        let gone = || GatewayError::Internal(format!("definition {hash} of a version in use is gone"));
+        definitions.push(Arc::clone(declared.definition(hash).ok_or_else(gone)?));
     }
-
-    fn predict(&self, request: &Json, looked: &[Looked]) -> Result<f64, String> {
-        let model = &self.definition.model;
-        let asked = Asked::decode(model, request).map_err(|error| error.to_string())?;
-        let mut features: Vec<&[perennial_types::Value]> = Vec::with_capacity(model.lookups.len());
-        for lookup in &model.lookups {
-            let key = asked.key(lookup);
-            let version = lookup.view.version();
-            let found = looked.iter().find(|known| known.version == version && known.key == key);
-            let found = found.ok_or_else(|| format!("view {:?} is not live", lookup.view.spec().name))?;
-            features.push(&found.values);
-        }
-        self.fitted.predict(&asked.inputs(features)).map_err(|error| error.to_string())
-    }
+    Ok(definitions)
 }
 
 /// The columns of all definitions. Of the first `declared`, which are declared now, every column stays as it
@@ -253,14 +243,4 @@ fn request_schema(definitions: &[Arc<Definition>], declared: usize) -> Result<Sc
         }
     }
     Schema::new(columns).map_err(|error| GatewayError::Internal(error.to_string()))
-}
-
-fn served_view(lookup: &perennial_project::Lookup, key: &Row, values: &Row, seen: Position) -> ServedView {
-    ServedView {
-        view: Arc::clone(&lookup.view.spec().name),
-        version: lookup.view.version(),
-        key: key_schema(&lookup.view).encode_json(key),
-        seen,
-        features: lookup.view.outputs().encode_json(values),
-    }
 }

@@ -12,7 +12,7 @@ use perennial_types::{Clock, Entry, Position, Record, Schema, Stream, Timestamp,
 use serde_json::Value as Json;
 
 use crate::GatewayError;
-use crate::endpoint::Endpoints;
+use crate::endpoint::{Endpoints, Question};
 use crate::replies::{Replies, Reply, request_hash};
 
 /// Answers requests. Cheap to clone.
@@ -143,16 +143,11 @@ impl Gateway {
             Some((hash, _)) if hash != request_hash => return Err(reused(&id, &endpoint)),
             Some((_, reply)) => Given::Before(reply),
             None => {
-                let record = target.answer(request, self.pipeline.engine(), at, self.wall_clock());
+                let question = Question { id: &id, request, at, wall: self.wall_clock() };
+                let record = target.answer(question, self.pipeline.engine());
                 let payload =
                     serde_json::to_vec(&record).map_err(|error| GatewayError::Internal(error.to_string()))?;
-                let reply = Reply {
-                    id: Arc::clone(&id),
-                    prediction: record.prediction,
-                    served: record.served,
-                    fallback: record.fallback,
-                    position: Position::START,
-                };
+                let reply = Reply::of(&id, record, Position::START);
                 let entry = Entry {
                     stream: Stream::Prediction,
                     source: Arc::clone(&endpoint),
@@ -183,12 +178,12 @@ impl Gateway {
         Ok(Arc::clone(&self.following.endpoints.read()).get(endpoint)?.request().clone())
     }
 
-    /// The version that answers at an endpoint now.
+    /// The versions that may answer at an endpoint now, in the order of its probability vector.
     ///
     /// # Errors
     /// When there is no such endpoint.
-    pub fn serving(&self, endpoint: &str) -> Result<Option<ServedVersion>, GatewayError> {
-        Ok(Arc::clone(&self.following.endpoints.read()).get(endpoint)?.serving().cloned())
+    pub fn serving(&self, endpoint: &str) -> Result<Vec<ServedVersion>, GatewayError> {
+        Ok(Arc::clone(&self.following.endpoints.read()).get(endpoint)?.serving())
     }
 
     /// The names of the endpoints.

@@ -1,7 +1,8 @@
 //! The hot path: a request in, an answer with its reason out, and a record of both.
 //!
-//! It decides which version answers and what is answered when none can. It never decides which version should:
-//! it follows the control stream.
+//! It draws the version that answers from the endpoint's probability vector, lets those in shadow score the same
+//! request, and decides what is answered when a version fails. It never decides what the vector is: it follows
+//! the control stream.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -33,8 +34,11 @@
 
 mod endpoint;
 mod error;
+mod features;
 mod gateway;
 mod replies;
+mod traffic;
+mod version;
 
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewayFold, GatewayHandle, Predicting};

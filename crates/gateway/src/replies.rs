@@ -18,8 +18,33 @@ pub struct Reply {
     pub served: Option<ServedVersion>,
     /// Why the version that was drawn did not answer.
     pub fallback: Option<Fallback>,
+    /// The experiment in which an arm was drawn.
+    pub experiment: Option<Arc<str>>,
+    /// The start of the epoch whose probabilities were used; nothing before the first version.
+    pub epoch: Option<Timestamp>,
+    /// The version that was drawn.
+    pub drawn: Option<ServedVersion>,
+    /// With which probability.
+    pub propensity: f64,
     /// Where the record stands.
     pub position: Position,
+}
+
+impl Reply {
+    /// What a record says to the one who asked.
+    pub(crate) fn of(id: &Arc<str>, record: PredictionRecord, position: Position) -> Self {
+        Self {
+            id: Arc::clone(id),
+            prediction: record.prediction,
+            served: record.served,
+            fallback: record.fallback,
+            experiment: record.experiment,
+            epoch: record.epoch,
+            drawn: record.drawn,
+            propensity: record.propensity,
+            position,
+        }
+    }
 }
 
 /// The replies of the dedupe window.
@@ -47,14 +72,9 @@ impl Replies {
             .map_err(|error| PipelineError::record(record.position, error))?;
         let (key, at) =
             ((Arc::clone(&record.entry.source), Arc::clone(&record.entry.id)), record.entry.available_at);
-        let reply = Reply {
-            id: Arc::clone(&record.entry.id),
-            prediction: payload.prediction,
-            served: payload.served,
-            fallback: payload.fallback,
-            position: record.position,
-        };
-        self.replies.insert(key.clone(), (request_hash(&payload.request), reply));
+        let hash = request_hash(&payload.request);
+        let reply = Reply::of(&record.entry.id, payload, record.position);
+        self.replies.insert(key.clone(), (hash, reply));
         self.order.push_back((at, key));
         while let Some((_, key)) = self.order.pop_front_if(|(then, _)| *then < at - KEPT) {
             self.replies.remove(&key);

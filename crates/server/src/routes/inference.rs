@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use perennial_gateway::{GatewayError, Reply};
 use perennial_pipeline::Fallback;
-use perennial_types::{Position, Schema};
+use perennial_types::{Position, Schema, Timestamp};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -105,6 +105,10 @@ struct PerRow {
     model: Vec<Option<Arc<str>>>,
     version: Vec<Option<u64>>,
     fallback: Vec<Option<Fallback>>,
+    experiment: Vec<Option<Arc<str>>>,
+    epoch: Vec<Option<Timestamp>>,
+    drawn: Vec<Option<String>>,
+    propensity: Vec<f64>,
     position: Vec<Position>,
 }
 
@@ -221,6 +225,10 @@ fn response(endpoint: String, id: Option<String>, replies: Vec<Reply>) -> Respon
         model: replies.iter().map(|reply| served(reply).map(|(model, _)| model)).collect(),
         version: replies.iter().map(version).collect(),
         fallback: replies.iter().map(|reply| reply.fallback).collect(),
+        experiment: replies.iter().map(|reply| reply.experiment.clone()).collect(),
+        epoch: replies.iter().map(|reply| reply.epoch).collect(),
+        drawn: replies.iter().map(|reply| reply.drawn.as_ref().map(ToString::to_string)).collect(),
+        propensity: replies.iter().map(|reply| reply.propensity).collect(),
         position: replies.iter().map(|reply| reply.position).collect(),
     };
     Response {

@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use perennial_gateway::{GatewayError, Reply};
 use perennial_pipeline::Fallback;
-use perennial_types::{ContentHash, Position};
+use perennial_types::{ContentHash, Position, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -41,15 +41,33 @@ struct Prediction {
     version: Option<u64>,
     content_hash: Option<ContentHash>,
     fallback: Option<Fallback>,
+    experiment: Option<Arc<str>>,
+    epoch: Option<Timestamp>,
+    drawn: Option<String>,
+    propensity: f64,
     position: Position,
 }
 
 impl Prediction {
     fn of(reply: Reply) -> Self {
-        let Reply { id, prediction, served, fallback, position } = reply;
+        let Reply { id, prediction, served, fallback, experiment, epoch, drawn, propensity, position } =
+            reply;
         let (version, content_hash) = served.as_ref().map(|one| (one.number, one.content_hash)).unzip();
         let model = served.map(|one| one.model);
-        Self { id, prediction, model, version, content_hash, fallback, position }
+        let drawn = drawn.map(|version| version.to_string());
+        Self {
+            id,
+            prediction,
+            model,
+            version,
+            content_hash,
+            fallback,
+            experiment,
+            epoch,
+            drawn,
+            propensity,
+            position,
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Forms of the Open Inference Protocol.
 
 use super::{
-    Fields, any_object, anything, list_of, nullable, number, one_of_texts, reference, text, truth, whole,
+    Fields, any_object, anything, instant, list_of, nullable, number, one_of_texts, reference, text, truth,
+    whole,
 };
 
 const DATATYPES: [&str; 6] = ["BOOL", "INT64", "INT32", "FP64", "FP32", "BYTES"];
@@ -29,7 +30,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
             "InferenceModel",
             Fields::new("What an endpoint takes and gives.")
                 .always("name", text("The endpoint."))
-                .always("versions", list_of(text("The version that answers, if there is one.")))
+                .always("versions", list_of(text("A version that may answer.")))
                 .always("platform", text("Always perennial."))
                 .always("inputs", list_of(reference("TensorMetadata")))
                 .always("outputs", list_of(reference("TensorMetadata"))),
@@ -84,7 +85,11 @@ fn requests() -> Vec<(&'static str, Fields)> {
                 .always("prediction_ids", list_of(text("The id, for feedback.")))
                 .always("model", list_of(nullable(text("The model that answered; null for the default."))))
                 .always("version", list_of(nullable(whole("The number of its version."))))
-                .always("fallback", list_of(nullable(text("Why the default was answered."))))
+                .always("fallback", list_of(nullable(text("Why the drawn version did not answer."))))
+                .always("experiment", list_of(nullable(text("The experiment in which an arm was drawn."))))
+                .always("epoch", list_of(nullable(instant("The start of the epoch that it was drawn in."))))
+                .always("drawn", list_of(nullable(text("The version that was drawn, as model/number."))))
+                .always("propensity", list_of(number("With which probability.")))
                 .always("position", list_of(whole("Position of the record in the log."))),
         ),
         (

@@ -104,7 +104,14 @@ fn requests() -> Vec<(&'static str, Fields)> {
                 .always("model", nullable(text("The model that answered; null for the endpoint's default.")))
                 .always("version", nullable(whole("The number of its version.")))
                 .always("content_hash", nullable(hash("The content hash of its version.")))
-                .always("fallback", nullable(one_of_texts("Why the default was answered.", &fallback)))
+                .always(
+                    "fallback",
+                    nullable(one_of_texts("Why the version that was drawn did not answer.", &fallback)),
+                )
+                .always("experiment", nullable(text("The experiment in which an arm was drawn.")))
+                .always("epoch", nullable(instant("The start of the epoch whose probabilities were used.")))
+                .always("drawn", nullable(text("The version that was drawn, as model/number.")))
+                .always("propensity", number("With which probability; 0 if there was nothing to draw."))
                 .always("position", whole("Position of its record in the log.")),
         ),
         (

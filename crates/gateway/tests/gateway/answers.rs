@@ -1,167 +1,13 @@
-//! Claims about answers, on a real log in a temporary directory.
+//! What is answered, and what is refused.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
-
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-
-use perennial_control::{Applied, ControlRecord, Judged, RunVerdict, VersionRef};
-use perennial_gateway::{Gateway, GatewayError, GatewayFold, Reply};
-use perennial_learn::Fitted;
-use perennial_log::{Durability, LogOptions};
-use perennial_pipeline::{Fallback, Pipeline, PipelineOptions, PredictionRecord};
-use perennial_project::Project;
-use perennial_store::Blobs;
-use perennial_types::{Clock, ContentHash, Kind, Position, Stream, TimeSpan, Timestamp, Value};
+use perennial_control::{ControlRecord, Judged, RunVerdict, VersionRef};
+use perennial_log::Durability;
+use perennial_pipeline::Fallback;
+use perennial_types::{ContentHash, Kind, Position, TimeSpan, Value};
 use serde_json::{Value as Json, json};
-use tokio::runtime::Runtime;
+use std::sync::Arc;
 
-/// Two models of one endpoint, each with a view of its own.
-const PROJECT: &str = r#"
-kind: Project
-name: taxi
----
-kind: Source
-name: rides
-schema: {at: timestamp, zone: string, fare: double}
-event_time: at
----
-kind: FeatureView
-name: zone
-entity: [zone]
-from: rides
-aggregates: [{name: fare, op: avg, of: fare, windows: [7d]}]
----
-kind: FeatureView
-name: busy
-entity: [zone]
-from: rides
-aggregates: [{name: rides, op: count, windows: [1d]}]
----
-kind: Model
-name: one
-task: regression
-request: {km: double, zone: string}
-features: [zone.*]
-transforms: [{of: [km, zone.*], fn: standardize}]
-learner: {kind: linear}
----
-kind: Model
-name: two
-task: regression
-request: {zone: string, night: boolean?}
-features: [busy.*]
-transforms: [{of: [busy.*], fn: standardize}]
-learner: {kind: linear}
----
-kind: Endpoint
-name: fare
-models: [one, two]
-initial: one
-label: {name: paid, matures_after: 2h}
-on_failure: {deadline: 20ms, default: 7.5}
-"#;
-
-fn minute(minutes: i64) -> Timestamp {
-    Timestamp::parse("2024-05-01").unwrap() + TimeSpan::from_secs(minutes * 60)
-}
-
-struct World {
-    runtime: Runtime,
-    pipeline: Pipeline,
-    gateway: Gateway,
-}
-
-/// A clock that takes a step at each look.
-struct Stepping {
-    looks: AtomicI64,
-    step: TimeSpan,
-}
-
-impl Clock for Stepping {
-    fn now(&self) -> Timestamp {
-        let looks = self.looks.fetch_add(1, Ordering::Relaxed);
-        minute(0) + TimeSpan::from_micros(looks * self.step.micros())
-    }
-}
-
-impl World {
-    fn open(data: &Path) -> Self {
-        Self::open_with(data, TimeSpan::ZERO)
-    }
-
-    /// With a wall clock that takes a step at each look.
-    fn open_with(data: &Path, step: TimeSpan) -> Self {
-        let options = PipelineOptions::new(data);
-        let log = LogOptions::new(options.log_dir());
-        let blobs = Blobs::open(&data.join("blobs")).unwrap();
-        let fold = GatewayFold::new(blobs.clone());
-        let handle = fold.handle();
-        let pipeline = Pipeline::open(options, log, blobs, vec![Box::new(fold)]).unwrap();
-        let clock = Arc::new(Stepping { looks: AtomicI64::new(0), step });
-        let gateway = handle.gateway(pipeline.clone(), Durability::Written, clock);
-        Self { runtime: Runtime::new().unwrap(), pipeline, gateway }
-    }
-
-    fn control(&self, record: ControlRecord) {
-        let records = [record];
-        let appended = self.pipeline.append_control(&records, minute(0), Durability::Synced);
-        self.runtime.block_on(appended).unwrap();
-    }
-
-    fn apply(&self) {
-        let project = Project::parse(&[("taxi.yaml".into(), PROJECT.into())])
-            .unwrap_or_else(|faults| panic!("{faults:?}"));
-        let (at, hash, goal) = (minute(0), project.hash(), project.compile().unwrap().goal);
-        let declarations = serde_json::to_value(&project).unwrap();
-        self.control(ControlRecord::Applied(Applied { at, hash, goal, declarations }));
-    }
-
-    /// Fit and promote a version of model "one" whose answer grows with the distance.
-    fn promote(&self) -> Fitted {
-        let declared = self.pipeline.declared();
-        let model = declared.goal().unwrap().compiled.model("one").unwrap();
-        let rows: Vec<Vec<Value>> =
-            (0..40).map(|km| vec![Value::Double(f64::from(km)), Value::Double(9.0)]).collect();
-        let labels: Vec<f64> = (0..40).map(|km| 2.0 * f64::from(km)).collect();
-        let fitted = Fitted::fit(&model.fit, &rows, &labels).unwrap();
-        let artifact = self.pipeline.blobs().put(&fitted.save()).unwrap();
-        let (number, content_hash, definition) = (1, fitted.content_hash(None), model.definition);
-        self.control(ControlRecord::Judged(Judged {
-            run: "run_1".into(),
-            model: "one".into(),
-            at: minute(0),
-            verdict: RunVerdict::Promoted,
-            reason: "promoted without a gate".into(),
-            version: Some(VersionRef { number, content_hash, artifact, definition }),
-            first: true,
-            endpoint: "fare".into(),
-        }));
-        fitted
-    }
-
-    fn ride(&self, zone: &str, fare: f64, at: Timestamp) {
-        let body = json!({"at": at, "zone": zone, "fare": fare}).to_string();
-        let queued = self.pipeline.ingest("rides", body.as_bytes(), at).unwrap();
-        assert_eq!(self.runtime.block_on(queued.acknowledged()).unwrap().accepted, 1);
-    }
-
-    fn predict(&self, id: &str, request: &Json, at: Timestamp) -> Result<Reply, GatewayError> {
-        let predicting = self.gateway.predict("fare", Some(id), request, at)?;
-        self.runtime.block_on(predicting.answered())
-    }
-
-    fn record(&self, position: Position) -> PredictionRecord {
-        let record = self.pipeline.reader().read(position, position).unwrap().next().unwrap().unwrap();
-        assert_eq!(record.entry.stream, Stream::Prediction);
-        serde_json::from_slice(&record.entry.payload).unwrap()
-    }
-
-    fn settle(&self) {
-        self.runtime.block_on(self.pipeline.settled()).unwrap();
-    }
-}
+use crate::world::{World, copy_dir, minute};
 
 #[test]
 fn one_id_gets_one_reply_also_after_a_restart() {
@@ -247,7 +93,7 @@ fn a_promoted_version_answers_with_the_features_of_its_view() {
     assert_eq!(reply.prediction, fitted.predict(&[Value::Double(3.0), Value::Double(9.0)]).unwrap());
     let served = reply.served.unwrap();
     assert_eq!((&*served.model, served.number, reply.fallback), ("one", 1, None));
-    assert_eq!(world.gateway.serving("fare").unwrap(), Some(served));
+    assert_eq!(world.gateway.serving("fare").unwrap(), [served]);
 }
 
 #[test]
@@ -320,17 +166,4 @@ fn a_version_whose_artifact_is_gone_stops_the_service_and_says_so() {
     let error = world.runtime.block_on(appended).unwrap_err();
     assert_eq!(error.kind(), Kind::Unavailable);
     assert!(error.to_string().contains(&artifact.to_string()), "{error}");
-}
-
-fn copy_dir(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), &target).unwrap();
-        }
-    }
 }
