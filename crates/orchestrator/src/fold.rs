@@ -92,6 +92,11 @@ impl Fold for ControlFold {
 fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
     let payload: PredictionRecord = serde_json::from_slice(&record.entry.payload)
         .map_err(|error| PipelineError::record(record.position, error))?;
+    Ok(as_prediction(record, &payload))
+}
+
+/// A record of the prediction stream as the label join takes it.
+pub(crate) fn as_prediction(record: &Record, payload: &PredictionRecord) -> Prediction {
     let (model, version): (Arc<str>, Arc<str>) = match &payload.served {
         Some(served) => (Arc::clone(&served.model), served.number.to_string().into()),
         None => ("".into(), "".into()),
@@ -105,7 +110,7 @@ fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
         propensity: payload.propensity,
         scores: scores.chain(shadows).map(|(by, value)| Score { by: scorer(by), value }).collect(),
     };
-    Ok(Prediction {
+    Prediction {
         id: Arc::clone(&record.entry.id),
         at: record.entry.event_time,
         model,
@@ -114,7 +119,7 @@ fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
         fallback: payload.fallback.is_some(),
         position: record.position,
         exposure,
-    })
+    }
 }
 
 fn scorer(version: &ServedVersion) -> Scorer {

@@ -6,9 +6,12 @@ mod child;
 mod error;
 mod fold;
 mod live;
+mod measure;
 mod projector;
+mod reporting;
 mod runs;
 mod trainer;
+mod window;
 
 pub use child::{train_in, wait_for_parent_to_go};
 pub use error::{OrchestratorError, TrainerError};

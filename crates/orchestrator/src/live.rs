@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use perennial_control::{Applied, ControlError, ControlRecord, Pace, RolledBack, RunRequest, State, Step};
+use perennial_control::{
+    Applied, ControlError, ControlRecord, MeasureRequest, Pace, ReportRequest, Reported, RolledBack,
+    RunRequest, State, Step,
+};
 use perennial_log::Durability;
 use perennial_pipeline::Pipeline;
 use perennial_project::{ClockKind, Plan, Project};
@@ -13,6 +16,7 @@ use perennial_types::{Clock, Position, Timestamp};
 
 use crate::OrchestratorError;
 use crate::fold::ControlHandle;
+use crate::measure::Observer;
 use crate::projector::{Projected, Projector};
 use crate::trainer::{self, TrainerOptions};
 
@@ -29,6 +33,7 @@ struct Inner {
     projected: Projected,
     trainer: TrainerOptions,
     clock: Arc<dyn Clock>,
+    observer: Observer,
     /// Runs that are being carried out on the wall clock, by id.
     at_work: Mutex<BTreeSet<Arc<str>>>,
     /// One change of the control stream at a time on the wall clock.
@@ -54,7 +59,8 @@ impl Orchestrator {
         let (projector, projected) = Projector::new(pipeline.clone(), store.clone(), control.notable.clone());
         tokio::spawn(projector.run());
         let (at_work, turn) = (Mutex::default(), tokio::sync::Mutex::default());
-        let inner = Inner { pipeline, store, state, projected, trainer, clock, at_work, turn };
+        let observer = Observer::new(pipeline.clone(), Arc::clone(&state));
+        let inner = Inner { pipeline, store, state, projected, trainer, clock, observer, at_work, turn };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -141,7 +147,8 @@ impl Orchestrator {
                         self.append(&[ControlRecord::RunFinished(finished)], at).await?;
                     }
                 }
-                Step::Measure(_) | Step::Report(_) => return Err(unmeasured()),
+                Step::Measure(requests) => self.measure_and_tell(requests, at).await?,
+                Step::Report(request) => self.report_and_tell(request, false, at).await.map(drop)?,
                 Step::Done => return Ok(()),
             }
         }
@@ -154,6 +161,40 @@ impl Orchestrator {
         let quiet = records.iter().all(|record| matches!(record, ControlRecord::InstantDone { .. }));
         let durability = if quiet { Durability::Written } else { Durability::Synced };
         Ok(self.inner.pipeline.append_control(records, at, durability).await?)
+    }
+
+    async fn measure_and_tell(
+        &self,
+        requests: Vec<MeasureRequest>,
+        at: Timestamp,
+    ) -> Result<(), OrchestratorError> {
+        let observer = self.inner.observer.clone();
+        let measured = blocking(move || observer.measure(&requests)).await?;
+        let records: Vec<ControlRecord> = measured.into_iter().map(ControlRecord::Measured).collect();
+        self.append(&records, at).await
+    }
+
+    async fn report_and_tell(
+        &self,
+        request: ReportRequest,
+        on_demand: bool,
+        at: Timestamp,
+    ) -> Result<Reported, OrchestratorError> {
+        let observer = self.inner.observer.clone();
+        let reported = blocking(move || observer.report(&request, on_demand)).await?;
+        self.append(&[ControlRecord::Reported(reported.clone())], at).await?;
+        Ok(reported)
+    }
+
+    /// Write a declared report as of an instant, now and not when it is due.
+    ///
+    /// # Errors
+    /// When no report has this name, or it cannot be written.
+    pub async fn write_report(&self, name: &str, at: Timestamp) -> Result<Reported, OrchestratorError> {
+        let _turn = self.inner.turn.lock().await;
+        self.inner.pipeline.settled().await?;
+        let request = self.inner.state.lock().report_on_demand(name, at)?;
+        self.report_and_tell(request, true, at).await
     }
 
     /// Read declarations. YAML can write a NUL character, which the tables of lineage cannot hold.
@@ -264,7 +305,8 @@ impl Orchestrator {
             let step = self.inner.state.lock().step(now.floor(tick), now, Pace::Wall);
             match step {
                 Step::Append(records) => self.append(&records, now).await?,
-                Step::Measure(_) | Step::Report(_) => return Err(unmeasured()),
+                Step::Measure(requests) => self.measure_and_tell(requests, now).await?,
+                Step::Report(request) => self.report_and_tell(request, false, now).await.map(drop)?,
                 Step::CarryOut(_) | Step::Done => break,
             }
         }
@@ -293,8 +335,12 @@ impl Orchestrator {
     }
 }
 
-fn unmeasured() -> OrchestratorError {
-    OrchestratorError::Internal("this service measures no drift and writes no reports".to_owned())
+/// Reading much of the log is no work for a thread that answers requests.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, OrchestratorError> + Send + 'static,
+) -> Result<T, OrchestratorError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| OrchestratorError::Internal(error.to_string()))?
 }
 
 /// Say what has changed in what serves.

@@ -48,5 +48,6 @@ mod tree;
 pub use compile::Compiled;
 pub use fault::Fault;
 pub use model::{CompiledModel, Input, Lookup, Origin, Program};
+pub use pattern::matches;
 pub use plan::{Change, Effect, Plan, ViewCost};
 pub use spec::{ClockKind, DeclaredTransform, ModelSpec, Project};

@@ -1,7 +1,7 @@
 //! Patterns of names.
 
 /// Whether `name` is what `pattern` says; `*` stands for any text, the empty one included.
-pub(crate) fn matches(pattern: &str, name: &str) -> bool {
+pub fn matches(pattern: &str, name: &str) -> bool {
     let Some((head, tail)) = pattern.split_once('*') else {
         return pattern == name;
     };
