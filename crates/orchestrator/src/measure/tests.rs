@@ -142,31 +142,7 @@ impl World {
             run: Some(request),
         };
         self.control(ControlRecord::Decided(Decided { at, decisions: vec![decision] }), at);
-        let dataset = Dataset {
-            content_hash: ContentHash::of(b"rows"),
-            endpoint: "fare".into(),
-            streams: Vec::new(),
-            from_position: Position(1),
-            to_position: Position(1),
-            from_time: at,
-            to_time: at,
-            rows: 600,
-            holdout_rows: 0,
-        };
-        let trained = Trained {
-            number: 1,
-            content_hash: version.content_hash,
-            artifact: version.artifact,
-            action: RunAction::FirstFit,
-            parent: None,
-            definition: version.definition,
-            inputs: model.fit.inputs.clone(),
-            dataset,
-            row_visits: 600,
-            metrics: std::collections::BTreeMap::new(),
-            reference: Some(reference),
-            gates: Vec::new(),
-        };
+        let trained = trained(model, version, reference);
         let outcome = Outcome::Succeeded(Box::new(trained));
         let finished = RunFinished { run: Arc::clone(&run), model: Arc::clone(&name), at, outcome };
         self.control(ControlRecord::RunFinished(finished), at);
@@ -261,6 +237,36 @@ impl World {
         let bytes = self.observer.pipeline.blobs().get(&json.blob).unwrap();
         assert_eq!(bytes.len() as u64, json.bytes);
         (reported, Report::from_json(std::str::from_utf8(&bytes).unwrap()).unwrap())
+    }
+}
+
+/// What the run that made the version says of it.
+fn trained(model: &CompiledModel, version: &VersionRef, reference: ContentHash) -> Trained {
+    let at = hour(-1);
+    let dataset = Dataset {
+        content_hash: ContentHash::of(b"rows"),
+        endpoint: "fare".into(),
+        streams: Vec::new(),
+        from_position: Position(1),
+        to_position: Position(1),
+        from_time: at,
+        to_time: at,
+        rows: 600,
+        holdout_rows: 0,
+    };
+    Trained {
+        number: 1,
+        content_hash: version.content_hash,
+        artifact: version.artifact,
+        action: RunAction::FirstFit,
+        parent: None,
+        definition: version.definition,
+        inputs: model.fit.inputs.clone(),
+        dataset,
+        row_visits: 600,
+        metrics: std::collections::BTreeMap::new(),
+        reference: Some(reference),
+        gates: Vec::new(),
     }
 }
 
