@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::compiled::Compiled;
 use crate::experiment::{Experiment, Instant};
-use crate::model::ModelState;
 use crate::{ExperimentChange, ExperimentGoal, ExperimentMoved, Routed, RoutingCause};
 
 /// The traffic of an endpoint and its labelled predictions.
@@ -52,7 +51,10 @@ impl EndpointState {
     /// to the initial model; an experiment whose declaration has changed is another one and begins anew.
     pub(crate) fn declare(&mut self, spec: &EndpointSpec, experiment: Option<&ExperimentGoal>) {
         let same = |running: &Experiment| experiment.is_some_and(|goal| goal.version == running.version());
-        self.experiment = self.experiment.take().filter(same).or_else(|| experiment.map(Experiment::new));
+        self.experiment = self.experiment.take().filter(same);
+        if let (None, Some(goal)) = (&self.experiment, experiment) {
+            self.experiment = Some(Experiment::new(goal, spec.outcome));
+        }
         self.initial = Arc::clone(&spec.initial);
         self.promoted = self.promoted.take().filter(|champion| spec.models.contains(champion));
         self.because(RoutingCause::Declarations, "the declarations have changed".to_owned());
@@ -130,19 +132,13 @@ impl EndpointState {
     }
 
     /// Take a joined label into account.
-    pub(crate) fn count(
-        &mut self,
-        joined: &Joined,
-        matures_after: TimeSpan,
-        models: &BTreeMap<Arc<str>, ModelState>,
-        compiled: &Compiled,
-    ) {
+    pub(crate) fn count(&mut self, joined: &Joined, matures_after: TimeSpan, compiled: &Compiled) {
         match joined {
             Joined::Labelled(row) => {
                 self.labels.labelled(row);
                 self.performance.values_mut().for_each(|performance| performance.labelled(row));
                 if let Some(experiment) = &mut self.experiment {
-                    experiment.labelled(row, matures_after, models, compiled);
+                    experiment.labelled(row, matures_after, compiled);
                 }
             }
             Joined::Late(_) => self.late += 1,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perennial_evaluate::{
     Algorithm, Conclusion, Earning, ErrorRate, Evidence, ExperimentSpec, GuardrailMetric, LabelledPrediction,
-    Mode, Prediction, Rewards, SampleRatio,
+    Mode, Outcome, Prediction, Rewards, SampleRatio,
 };
 use perennial_policy::{SignalValues, Truth};
 use perennial_stats::sequential::Design;
@@ -28,6 +28,9 @@ pub struct Experiment {
     errors: Vec<ErrorRate>,
     ratio: SampleRatio,
     removed: BTreeSet<Arc<str>>,
+    /// Whether every arm earns by what it says of a request, whoever answers it.
+    #[serde(default)]
+    all_earn: bool,
     /// Whether `until` held when the last epoch began.
     leads: bool,
     concluded: Option<Concluded>,
@@ -62,8 +65,15 @@ pub(crate) struct Instant<'a> {
 }
 
 impl Experiment {
-    pub(crate) fn new(goal: &ExperimentGoal) -> Self {
+    /// Where outcomes do not depend on answers, a bandit learns from what every arm says of a request, not from the
+    /// one that answers it: rewards that move with time would otherwise count for the arm that had the traffic
+    /// then. A/B shares do not move, so its arms earn by what they answer.
+    pub(crate) fn new(goal: &ExperimentGoal, outcome: Outcome) -> Self {
         let spec = goal.spec.clone();
+        let all_earn = match (&spec.mode, outcome) {
+            (Mode::Shadow, _) | (Mode::Bandit { .. }, Outcome::IndependentOfPrediction) => true,
+            (Mode::Ab { .. }, _) | (Mode::Bandit { .. }, Outcome::DependsOnPrediction) => false,
+        };
         let (algorithm, reset_on_change) = match &spec.mode {
             Mode::Bandit { algorithm, reset_on_change, .. } => (*algorithm, *reset_on_change),
             Mode::Shadow | Mode::Ab { .. } => (Algorithm::GaussianThompson, false),
@@ -76,6 +86,7 @@ impl Experiment {
             errors: vec![ErrorRate::default(); spec.arms.len()],
             ratio: SampleRatio::new(spec.arms.len()),
             removed: BTreeSet::new(),
+            all_earn,
             leads: false,
             concluded: None,
             spec,
@@ -171,33 +182,36 @@ impl Experiment {
         &mut self,
         row: &LabelledPrediction,
         matures_after: TimeSpan,
-        models: &BTreeMap<Arc<str>, ModelState>,
         compiled: &Compiled,
     ) {
         let prediction = &row.prediction;
         if self.counts(prediction) {
             let matured_at = prediction.at + matures_after;
             let reward = |value| compiled.reward_of(&self.spec.reward.of, value, row.label);
-            match &self.spec.mode {
-                Mode::Shadow => {
-                    for arm in &self.spec.arms {
-                        let current = models.get(arm).and_then(ModelState::current);
-                        let score =
-                            current.and_then(|current| crate::comparison::score(row, arm, current.id.number));
-                        if let Some(value) = score {
-                            self.rewards.labelled(arm, reward(value), matured_at, prediction.position);
-                        }
+            if self.all_earn {
+                // What a model answered comes before what it says in shadow, its current version before others.
+                let said =
+                    |arm: &Arc<str>| prediction.exposure.scores.iter().find(|score| score.by.model == *arm);
+                for arm in &self.spec.arms {
+                    if let Some(score) = said(arm) {
+                        self.rewards.labelled(arm, reward(score.value), matured_at, prediction.position);
                     }
                 }
-                Mode::Ab { .. } | Mode::Bandit { .. } => {
-                    if let Some(earner) = prediction.earner() {
-                        let reward = reward(prediction.value);
-                        self.rewards.labelled(&earner.model, reward, matured_at, prediction.position);
-                    }
-                }
+            } else if let Some(earner) = prediction.earner() {
+                self.rewards.labelled(
+                    &earner.model,
+                    reward(prediction.value),
+                    matured_at,
+                    prediction.position,
+                );
             }
         }
         self.mature(row.known_at);
+    }
+
+    /// Whether every arm must say something of every request.
+    pub(crate) fn all_earn(&self) -> bool {
+        self.all_earn
     }
 
     /// Whether a request was split by this experiment, and by this declaration of it.

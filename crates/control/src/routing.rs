@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_evaluate::{EndpointSpec, Mode, UnitSpec};
+use perennial_evaluate::{EndpointSpec, UnitSpec};
 use perennial_types::Timestamp;
 use serde_json::json;
 
@@ -103,7 +103,7 @@ impl State {
     }
 
     /// Who scores every request beside the version that is drawn: a candidate and its current version, a replaced
-    /// version while a rollback may follow, all arms of an experiment in shadow. A version that answers every
+    /// version while a rollback may follow, all arms of an experiment in which all earn. A version that answers every
     /// request needs no shadow.
     fn shadows(
         &self,
@@ -111,9 +111,8 @@ impl State {
         endpoint: &EndpointState,
         shares: &[ModelShare],
     ) -> Vec<RoutedVersion> {
-        let in_shadow = endpoint
-            .experiment()
-            .filter(|experiment| experiment.is_running() && experiment.spec().mode == Mode::Shadow);
+        let in_shadow =
+            endpoint.experiment().filter(|experiment| experiment.is_running() && experiment.all_earn());
         let mut shadows: Vec<RoutedVersion> = Vec::new();
         for name in &spec.models {
             let Some(model) = self.models.get(name) else { continue };

@@ -110,7 +110,7 @@ impl State {
         let specs = self.goal.iter().flat_map(|goal| &goal.endpoints);
         let spec = specs.into_iter().find(|spec| &*spec.name == endpoint);
         let matures_after = spec.map_or(TimeSpan::ZERO, |spec| spec.label.matures_after);
-        state.count(joined, matures_after, &self.models, &self.compiled);
+        state.count(joined, matures_after, &self.compiled);
         let Joined::Labelled(row) = joined else { return };
         for model in spec.into_iter().flat_map(|spec| &spec.models) {
             if let Some(state) = self.models.get_mut(model) {

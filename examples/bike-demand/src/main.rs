@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bike_demand::{Baselines, Progress, Report, hours, play};
-use player::{Bar, Options, Show, Stage, Story, perform};
+use bike_demand::{Baselines, Progress, Report, Told, hours, play};
+use player::{Bar, Options, Show, Stage, Story, Traffic, perform};
 
 const SHOW: Show = Show {
     name: "bike-demand",
@@ -25,9 +25,11 @@ async fn scenario(stage: &Stage<'_>) -> Result<()> {
     bar.finish();
     let machine = stage.machine()?;
     let baselines = tokio::task::spawn_blocking(Baselines::compute);
-    let story = Story::read(&client, SHOW.model).await?;
-    let report = Report::new(&figures, &story, &baselines.await??, machine);
-    println!("\n{}", report.text(&figures, &story));
+    let stories = [Story::read(&client, "bike-raw").await?, Story::read(&client, SHOW.model).await?];
+    let traffic = Traffic::read(&client, "bike").await?;
+    let told = Told { stories: &stories, traffic: &traffic, url: client.address() };
+    let report = Report::new(&figures, told, &baselines.await??, machine);
+    println!("\n{}", report.text(&figures, told));
     stage.write_json(&report)
 }
 

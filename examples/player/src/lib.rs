@@ -17,6 +17,7 @@ mod progress;
 mod service;
 mod stage;
 mod story;
+mod traffic;
 mod wording;
 
 pub use declared::{Asked, Declared, Sent};
@@ -25,4 +26,5 @@ pub use progress::Bar;
 pub use service::{Service, fsync_p50_ms};
 pub use stage::{Args, Machine, Show, Stage, perform};
 pub use story::{Ancestor, Story};
+pub use traffic::{Shares, Traffic};
 pub use wording::{grouped, list};
