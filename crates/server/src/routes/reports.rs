@@ -6,11 +6,13 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::response::{IntoResponse, Response};
+use perennial_control::{Reported, Scope};
 use perennial_store::Report;
 use perennial_types::Kind;
 
 use crate::App;
-use crate::parameters::{Form, PAGE_SIZE, PAGE_TOKEN, Param, Params};
+use crate::body::{Body, json, members, take_text};
+use crate::parameters::{AT, Form, PAGE_SIZE, PAGE_TOKEN, Param, Params};
 use crate::problem::{Path, Problem};
 use crate::route::Route;
 use crate::routes::page::{Listed, listed};
@@ -30,6 +32,12 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/reports/{id}/{format}", file, "A file of a report, as `html`, `json` or `markdown`")
             .reply_as("*/*", plain_text())
             .may_be_missing(),
+        Route::post(Scope::Admin, "/v1/reports", write, "Write a declared report now")
+            .query(&[AT])
+            .body(reference("ReportRequest"))
+            .reply(reference("Report"))
+            .may_be_missing()
+            .may_conflict(),
     ]
 }
 
@@ -41,6 +49,22 @@ async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Json<Listed
         app.check_endpoint(endpoint)?;
     }
     Ok(listed(reports, |report| report))
+}
+
+async fn write(
+    State(app): State<Arc<App>>,
+    params: Params,
+    Body(body): Body,
+) -> Result<Json<Report>, Problem> {
+    let what = "a report";
+    let name = take_text(&mut members(json(&body)?, what, &["report"])?, what, "report")?;
+    let name = name.ok_or_else(|| Problem::invalid("name the declared report as {\"report\": \"…\"}"))?;
+    let clock =
+        app.orchestrator.clock_kind().ok_or_else(|| Problem::not_found("no project is applied yet"))?;
+    let admitted = app.sequencer.admit_change(params.at()?, clock).await?;
+    let Reported { request, .. } = app.orchestrator.write_report(&name, admitted.at()).await?;
+    drop(admitted);
+    Ok(Json(app.lineage().await?.report(&request.id).await?))
 }
 
 async fn one(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<Json<Report>, Problem> {

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use perennial_store::{Experiment, Rollout, Routing};
-use perennial_types::{TimeSpan, Timestamp};
+use perennial_types::{TimeSpan, Timestamp, did_you_mean};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::App;
 use crate::parameters::{Form, PAGE_SIZE, PAGE_TOKEN, Param, Params};
 use crate::problem::{Path, Problem};
 use crate::route::Route;
 use crate::routes::page::{Listed, listed};
-use crate::schemas::page_of;
+use crate::schemas::{page_of, reference};
 
 const FROM: Param =
     Param { name: "from", about: "From this instant on; left out: from the beginning.", form: Form::Instant };
@@ -41,6 +43,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/v1/experiments", experiments, "Experiments that began, newest first")
             .query(&[NAME, PAGE_SIZE, PAGE_TOKEN])
             .reply(page_of("Experiment")),
+        Route::get("/v1/experiments/{name}", experiment, "What a declared experiment has shown so far")
+            .reply(reference("ExperimentStatus"))
+            .may_be_missing(),
     ]
 }
 
@@ -76,4 +81,38 @@ async fn experiments(
     let page = params.page()?;
     let experiments = app.lineage().await?.experiments(params.text(&NAME), &page).await?;
     Ok(listed(experiments, |experiment| experiment))
+}
+
+/// What a declared experiment has shown so far.
+#[derive(Serialize)]
+struct ExperimentStatus {
+    name: String,
+    endpoint: String,
+    began: Option<Timestamp>,
+    champion: Option<String>,
+    reason: Option<String>,
+    shown: Value,
+}
+
+async fn experiment(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+) -> Result<Json<ExperimentStatus>, Problem> {
+    let state = app.orchestrator.state().lock();
+    let endpoints = state.goal().into_iter().flat_map(|goal| &goal.endpoints);
+    let declared: Vec<_> =
+        endpoints.filter_map(|spec| state.endpoint(&spec.name)?.experiment()).collect();
+    let Some(experiment) = declared.iter().find(|experiment| *experiment.spec().name == *name) else {
+        let help = did_you_mean(&name, declared.iter().map(|known| &*known.spec().name));
+        return Err(Problem::not_found(format!("no experiment {name:?} is declared{help}")));
+    };
+    let concluded = experiment.concluded();
+    Ok(Json(ExperimentStatus {
+        name,
+        endpoint: experiment.spec().endpoint.to_string(),
+        began: experiment.began(),
+        champion: concluded.map(|concluded| concluded.champion.to_string()),
+        reason: concluded.map(|concluded| concluded.reason.clone()),
+        shown: experiment.to_json(),
+    }))
 }

@@ -14,6 +14,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
         ("Experiment", experiment()),
         ("Report", report()),
         ("ReportFile", report_file()),
+        ("ReportRequest", report_request()),
+        ("ExperimentStatus", experiment_status()),
     ]
 }
 
@@ -83,6 +85,20 @@ fn report() -> Fields {
         .always("alarmed", truth("Whether any column of any model alarmed."))
         .always("summary", text("One sentence of what it says."))
         .always("files", list_of(reference("ReportFile")))
+}
+
+fn report_request() -> Fields {
+    Fields::new("A wish for a declared report.").always("report", text("The name of its declaration.")).closed()
+}
+
+fn experiment_status() -> Fields {
+    Fields::new("What a declared experiment has shown so far.")
+        .always("name", text("Its name."))
+        .always("endpoint", text("The endpoint."))
+        .always("began", nullable(instant("When every arm had a version.")))
+        .always("champion", nullable(text("What it led to; null until it is over.")))
+        .always("reason", nullable(text("Why it ended; null until then.")))
+        .always("shown", any_object("Rewards, means and chances of the arms; choices against probabilities."))
 }
 
 fn report_file() -> Fields {
