@@ -9,7 +9,7 @@ use crate::stack::{Answer, Stack};
 const CASES: [(&str, &str, &str, u16, &str); 54] = [
     ("GET", "/v1", "", 404, "no route /v1"),
     ("POST", "/v1/reports", "{\"report\":\"weekly\"}", 404, "weekly"),
-    ("POST", "/v1/reports", "{\"name\":\"weekly\"}", 400, "did you mean"),
+    ("POST", "/v1/reports", "{\"name\":\"weekly\"}", 400, "has no member \"name\""),
     ("GET", "/v1/reports/nope/html", "", 404, "nope"),
     ("GET", "/v1/experiments/nope", "", 404, "no experiment \"nope\""),
     ("GET", "/v1/why", "", 400, "one of the query parameters"),
