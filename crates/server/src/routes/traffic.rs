@@ -100,8 +100,7 @@ async fn experiment(
 ) -> Result<Json<ExperimentStatus>, Problem> {
     let state = app.orchestrator.state().lock();
     let endpoints = state.goal().into_iter().flat_map(|goal| &goal.endpoints);
-    let declared: Vec<_> =
-        endpoints.filter_map(|spec| state.endpoint(&spec.name)?.experiment()).collect();
+    let declared: Vec<_> = endpoints.filter_map(|spec| state.endpoint(&spec.name)?.experiment()).collect();
     let Some(experiment) = declared.iter().find(|experiment| *experiment.spec().name == *name) else {
         let help = did_you_mean(&name, declared.iter().map(|known| &*known.spec().name));
         return Err(Problem::not_found(format!("no experiment {name:?} is declared{help}")));

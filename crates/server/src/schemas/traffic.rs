@@ -88,7 +88,9 @@ fn report() -> Fields {
 }
 
 fn report_request() -> Fields {
-    Fields::new("A wish for a declared report.").always("report", text("The name of its declaration.")).closed()
+    Fields::new("A wish for a declared report.")
+        .always("report", text("The name of its declaration."))
+        .closed()
 }
 
 fn experiment_status() -> Fields {
