@@ -1,6 +1,7 @@
 //! Keys from the command line: the service is not shown to others without one, and a stopped one is given one.
 #![expect(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "outside of #[test] functions too, a failure here is the failure of a test"
 )]
 

@@ -125,7 +125,7 @@ impl Told<'_> {
 
     fn counts(&self, of: impl Fn(&Story) -> &BTreeMap<String, u64>) -> BTreeMap<String, u64> {
         let mut counts = BTreeMap::new();
-        for (name, count) in self.stories.iter().flat_map(|story| of(story)) {
+        for (name, count) in self.stories.iter().flat_map(of) {
             *counts.entry(name.clone()).or_default() += count;
         }
         counts
