@@ -20,7 +20,9 @@ impl Cargo {
         let own = std::env::current_exe().context("find the path of this program")?;
         let target =
             own.parent().and_then(Path::parent).context("this program is outside a target directory")?;
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // As cargo runs it, not as it was compiled: clones that share a target directory share this program.
+        let manifest = std::env::var_os("CARGO_MANIFEST_DIR").context("start this as `cargo xtask`")?;
+        let manifest = Path::new(&manifest);
         let workspace =
             manifest.parent().and_then(Path::parent).context("this crate is outside a workspace")?;
         let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
