@@ -296,7 +296,7 @@ impl<'a> Draft<'a> {
         let texts = [spec.of.clone(), spec.filter.clone()];
         Some(self.lane_texts.iter().position(|other| *other == texts).unwrap_or_else(|| {
             self.lane_texts.push(texts);
-            self.lanes.push(Lane { of, filter, data_type, event_word: 0, event_text: 0 });
+            self.lanes.push(Lane { of, filter, data_type, event_word: 0, event_object: 0 });
             self.lanes.len() - 1
         }))
     }

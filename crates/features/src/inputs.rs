@@ -6,8 +6,8 @@ use perennial_expr::Expr;
 use perennial_types::Value;
 
 use crate::layout::{Lane, Layout};
-use crate::state::encode;
-use crate::timeline::{Row, Text};
+use crate::state::{Object, encode};
+use crate::timeline::Row;
 
 /// What is evaluated for each event of a view.
 #[derive(Clone, Debug)]
@@ -29,20 +29,20 @@ pub(crate) struct Scratch {
     row: Vec<Value>,
     values: Vec<Value>,
     words: Vec<u64>,
-    texts: Vec<Text>,
+    objects: Vec<Option<Object>>,
 }
 
 impl Scratch {
     /// The event that was evaluated last.
     pub(crate) fn event(&self) -> Row<'_> {
-        Row { words: &self.words, texts: &self.texts }
+        Row { words: &self.words, objects: &self.objects }
     }
 }
 
 impl Inputs {
     /// Evaluate a row of the source; whether any lane counts it.
     pub(crate) fn evaluate(&self, layout: &Layout, row: &[Value], scratch: &mut Scratch) -> bool {
-        let Scratch { row: extended, values, words, texts } = scratch;
+        let Scratch { row: extended, values, words, objects } = scratch;
         let row = if self.columns.is_empty() {
             row
         } else {
@@ -53,8 +53,8 @@ impl Inputs {
         values.extend(self.exprs.iter().map(|expr| expr.evaluate(row)));
         words.clear();
         words.resize(layout.event.words, 0);
-        texts.clear();
-        texts.resize(layout.event.texts, None);
+        objects.clear();
+        objects.resize(layout.event.objects, None);
         let mut counted = false;
         for (i, lane) in self.lanes.iter().enumerate() {
             if lane.filter.is_some_and(|filter| values[filter] != Value::Boolean(true)) {
@@ -63,7 +63,7 @@ impl Inputs {
             if let Some(of) = lane.of {
                 let Some(word) = encode(&values[of]) else { continue };
                 match &values[of] {
-                    Value::String(text) => texts[lane.event_text] = Some(Arc::clone(text)),
+                    Value::String(text) => objects[lane.event_object] = Some(Object::Text(Arc::clone(text))),
                     Value::Null
                     | Value::Boolean(_)
                     | Value::Int64(_)

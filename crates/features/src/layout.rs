@@ -18,8 +18,8 @@ pub(crate) struct Lane {
     pub(crate) data_type: DataType,
     /// The word of its value in the row of an event.
     pub(crate) event_word: usize,
-    /// The text of its value in the row of an event, if it is a text.
-    pub(crate) event_text: usize,
+    /// The object of its value in the row of an event, if it is a text.
+    pub(crate) event_object: usize,
 }
 
 /// One aggregate over one window.
@@ -134,7 +134,7 @@ impl Layout {
 
     /// Bytes of a key that has an event in every tile of the smallest size.
     pub(crate) fn bytes_per_key(&self) -> u64 {
-        let bytes = |shape: Shape| (8 + 8 * shape.words + 16 * shape.texts) as i64;
+        let bytes = |shape: Shape| (8 + 8 * shape.words + 24 * shape.objects) as i64;
         let mut newer = 0;
         let mut tiles = 0;
         for layer in &self.layers {
@@ -148,12 +148,12 @@ impl Layout {
 }
 
 fn place_events(lanes: &mut [Lane]) -> Shape {
-    let mut shape = Shape { words: Layout::mask_words(lanes.len()), texts: 0 };
+    let mut shape = Shape { words: Layout::mask_words(lanes.len()), objects: 0 };
     for lane in lanes {
         match lane.data_type {
             DataType::String => {
-                lane.event_text = shape.texts;
-                shape.texts += 1;
+                lane.event_object = shape.objects;
+                shape.objects += 1;
             }
             _ if lane.of.is_none() => {}
             DataType::Boolean
@@ -181,13 +181,13 @@ fn place_slots(tile: &mut Shape, lane: usize, spec: &Lane, ops: impl Iterator<It
             lane,
             data_type: spec.data_type,
             event_word: spec.event_word,
-            event_text: spec.event_text,
+            event_object: spec.event_object,
             word: tile.words,
-            text: tile.texts,
+            object: tile.objects,
             count: 0,
         });
         tile.words += part.words(spec.data_type);
-        tile.texts += usize::from(part.text(spec.data_type));
+        tile.objects += part.objects(spec.data_type);
     }
     // The count is the last part, of one word.
     let count = tile.words - 1;

@@ -15,7 +15,7 @@ use crate::state::{fold, merge};
 use crate::timeline::{Row, Shape, Timeline};
 
 /// The state of one key of one view.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Tiles {
     /// The largest `available_at` of the key's events, in microseconds.
     pub(crate) now: i64,

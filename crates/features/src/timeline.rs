@@ -1,42 +1,46 @@
 //! Rows of flat state, ordered by time.
 
-use std::sync::Arc;
-
 use serde::{Deserialize, Serialize};
 
-/// A text within a row, where there is one.
-pub(crate) type Text = Option<Arc<str>>;
+use crate::state::Object;
 
 /// How wide the rows of a timeline are. It is the same for all keys of a view, so that a key does not store it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// 64-bit words a row.
     pub(crate) words: usize,
-    /// Texts a row.
-    pub(crate) texts: usize,
+    /// Objects a row.
+    pub(crate) objects: usize,
 }
 
 /// One row, to read.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) words: &'a [u64],
-    pub(crate) texts: &'a [Text],
+    pub(crate) objects: &'a [Option<Object>],
+}
+
+impl<'a> Row<'a> {
+    /// The object at `i`, if there is one.
+    pub(crate) fn object(&self, i: usize) -> Option<&'a Object> {
+        self.objects.get(i)?.as_ref()
+    }
 }
 
 /// One row, to change.
 #[derive(Debug)]
 pub(crate) struct RowMut<'a> {
     pub(crate) words: &'a mut [u64],
-    pub(crate) texts: &'a mut [Text],
+    pub(crate) objects: &'a mut [Option<Object>],
 }
 
 /// Rows in ascending order of time, in three flat vectors.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timeline {
     /// Microseconds, ascending.
     times: Vec<i64>,
     words: Vec<u64>,
-    texts: Vec<Text>,
+    objects: Vec<Option<Object>>,
 }
 
 impl Timeline {
@@ -51,7 +55,7 @@ impl Timeline {
     /// Whether the vectors fit together, which saved bytes need not.
     pub(crate) fn fits(&self, shape: Shape) -> bool {
         self.words.len() == self.times.len() * shape.words
-            && self.texts.len() == self.times.len() * shape.texts
+            && self.objects.len() == self.times.len() * shape.objects
             && self.times.is_sorted()
     }
 
@@ -75,26 +79,26 @@ impl Timeline {
     pub(crate) fn row(&self, shape: Shape, i: usize) -> Row<'_> {
         Row {
             words: &self.words[i * shape.words..(i + 1) * shape.words],
-            texts: &self.texts[i * shape.texts..(i + 1) * shape.texts],
+            objects: &self.objects[i * shape.objects..(i + 1) * shape.objects],
         }
     }
 
     pub(crate) fn row_mut(&mut self, shape: Shape, i: usize) -> RowMut<'_> {
         RowMut {
             words: &mut self.words[i * shape.words..(i + 1) * shape.words],
-            texts: &mut self.texts[i * shape.texts..(i + 1) * shape.texts],
+            objects: &mut self.objects[i * shape.objects..(i + 1) * shape.objects],
         }
     }
 
     /// Rows `i` and `j` together, `i < j`: the first to change, the second to read.
     pub(crate) fn pair_mut(&mut self, shape: Shape, i: usize, j: usize) -> (RowMut<'_>, Row<'_>) {
         let (words, later_words) = self.words.split_at_mut(j * shape.words);
-        let (texts, later_texts) = self.texts.split_at_mut(j * shape.texts);
+        let (objects, later_objects) = self.objects.split_at_mut(j * shape.objects);
         let row = RowMut {
             words: &mut words[i * shape.words..(i + 1) * shape.words],
-            texts: &mut texts[i * shape.texts..(i + 1) * shape.texts],
+            objects: &mut objects[i * shape.objects..(i + 1) * shape.objects],
         };
-        (row, Row { words: &later_words[..shape.words], texts: &later_texts[..shape.texts] })
+        (row, Row { words: &later_words[..shape.words], objects: &later_objects[..shape.objects] })
     }
 
     /// Give row `i` another time; the order must stay.
@@ -104,18 +108,18 @@ impl Timeline {
 
     /// Insert a row of zeros, which is the state of no event, before row `i`.
     pub(crate) fn insert_empty(&mut self, shape: Shape, i: usize, time: i64) {
-        let (word, text) = (i * shape.words, i * shape.texts);
+        let (word, object) = (i * shape.words, i * shape.objects);
         self.times.insert(i, time);
         self.words.splice(word..word, std::iter::repeat_n(0, shape.words));
-        self.texts.splice(text..text, std::iter::repeat_n(None, shape.texts));
+        self.objects.splice(object..object, std::iter::repeat_n(None, shape.objects));
     }
 
     /// Insert a copy of `row` before row `i`.
     pub(crate) fn insert(&mut self, shape: Shape, i: usize, time: i64, row: Row<'_>) {
-        let (word, text) = (i * shape.words, i * shape.texts);
+        let (word, object) = (i * shape.words, i * shape.objects);
         self.times.insert(i, time);
         self.words.splice(word..word, row.words.iter().copied());
-        self.texts.splice(text..text, row.texts.iter().cloned());
+        self.objects.splice(object..object, row.objects.iter().cloned());
     }
 
     /// Remove the rows from `start` up to `end`.
@@ -123,7 +127,7 @@ impl Timeline {
         if start < end {
             self.times.drain(start..end);
             self.words.drain(start * shape.words..end * shape.words);
-            self.texts.drain(start * shape.texts..end * shape.texts);
+            self.objects.drain(start * shape.objects..end * shape.objects);
         }
     }
 }

@@ -5,9 +5,9 @@ use perennial_types::Value;
 use crate::Tail;
 use crate::ladder::floor;
 use crate::layout::{Layout, Window};
-use crate::state::{fold, merge, value};
+use crate::state::{Object, fold, merge, value};
 use crate::tiles::Tiles;
-use crate::timeline::{Row, RowMut, Shape, Text};
+use crate::timeline::{Row, RowMut, Shape};
 
 /// The aggregated values at `at` (microseconds), in the order of the outputs; nothing for an unknown key.
 ///
@@ -92,7 +92,7 @@ fn merge_window(layout: &Layout, window: &Window, key: &Tiles, at: i64, merged: 
 struct Merged {
     shape: Shape,
     words: Vec<u64>,
-    texts: Vec<Text>,
+    objects: Vec<Option<Object>>,
     /// The end of the open tile of each level, where one is open.
     ends: Vec<Option<i64>>,
     /// The level of the window itself.
@@ -105,7 +105,7 @@ impl Merged {
         Self {
             shape: layout.tile,
             words: vec![0; levels * layout.tile.words],
-            texts: vec![None; levels * layout.tile.texts],
+            objects: vec![None; levels * layout.tile.objects],
             ends: vec![None; levels],
             top: levels - 1,
         }
@@ -113,23 +113,23 @@ impl Merged {
 
     fn clear(&mut self) {
         self.words.fill(0);
-        self.texts.fill(None);
+        self.objects.fill(None);
         self.ends.fill(None);
     }
 
     fn row(&self, level: usize) -> Row<'_> {
-        let Shape { words, texts } = self.shape;
+        let Shape { words, objects } = self.shape;
         Row {
             words: &self.words[level * words..(level + 1) * words],
-            texts: &self.texts[level * texts..(level + 1) * texts],
+            objects: &self.objects[level * objects..(level + 1) * objects],
         }
     }
 
     fn row_mut(&mut self, level: usize) -> RowMut<'_> {
-        let Shape { words, texts } = self.shape;
+        let Shape { words, objects } = self.shape;
         RowMut {
             words: &mut self.words[level * words..(level + 1) * words],
-            texts: &mut self.texts[level * texts..(level + 1) * texts],
+            objects: &mut self.objects[level * objects..(level + 1) * objects],
         }
     }
 
@@ -146,11 +146,11 @@ impl Merged {
         match tile {
             Some(tile) => {
                 leaf.words.copy_from_slice(tile.words);
-                leaf.texts.clone_from_slice(tile.texts);
+                leaf.objects.clone_from_slice(tile.objects);
             }
             None => {
                 leaf.words.fill(0);
-                leaf.texts.fill(None);
+                leaf.objects.fill(None);
             }
         }
     }
@@ -178,7 +178,7 @@ impl Merged {
                 self.merge_up(window, level);
                 let closed = self.row_mut(level);
                 closed.words.fill(0);
-                closed.texts.fill(None);
+                closed.objects.fill(None);
             }
         }
     }
@@ -193,14 +193,14 @@ impl Merged {
 
     /// Merge a level into the one above.
     fn merge_up(&mut self, window: &Window, level: usize) {
-        let Shape { words, texts } = self.shape;
+        let Shape { words, objects } = self.shape;
         let (below, above) = self.words.split_at_mut((level + 1) * words);
-        let (below_texts, above_texts) = self.texts.split_at_mut((level + 1) * texts);
-        let mut parent = RowMut { words: &mut above[..words], texts: &mut above_texts[..texts] };
+        let (below_objects, above_objects) = self.objects.split_at_mut((level + 1) * objects);
+        let mut parent = RowMut { words: &mut above[..words], objects: &mut above_objects[..objects] };
         merge(
             &window.slots,
             &mut parent,
-            Row { words: &below[level * words..], texts: &below_texts[level * texts..] },
+            Row { words: &below[level * words..], objects: &below_objects[level * objects..] },
         );
     }
 }

@@ -8,8 +8,8 @@ use crate::{Tail, ladder};
 
 /// A layout with every op over one lane.
 fn layout(data_type: DataType) -> Layout {
-    let mut lanes = [Lane { of: Some(0), filter: None, data_type, event_word: 0, event_text: 0 }];
-    let ops = Op::ALL.into_iter().filter(|op| data_type.numeric() || Part::of(*op).text(data_type));
+    let mut lanes = [Lane { of: Some(0), filter: None, data_type, event_word: 0, event_object: 0 }];
+    let ops = Op::ALL.into_iter().filter(|op| data_type.numeric() || Part::of(*op).objects(data_type) > 0);
     let span = ladder::SHORTEST_WINDOW;
     let wanted: Vec<Wanted> = ops.map(|op| Wanted { lane: 0, op, span, tail: Tail::Hop }).collect();
     Layout::new(&mut lanes, &wanted)
@@ -18,38 +18,38 @@ fn layout(data_type: DataType) -> Layout {
 #[derive(Clone, Debug, PartialEq)]
 struct Tile {
     words: Vec<u64>,
-    texts: Vec<Text>,
+    objects: Vec<Option<Object>>,
 }
 
 impl Tile {
     fn empty(layout: &Layout) -> Self {
-        Self { words: vec![0; layout.tile.words], texts: vec![None; layout.tile.texts] }
+        Self { words: vec![0; layout.tile.words], objects: vec![None; layout.tile.objects] }
     }
 
     fn of(layout: &Layout, events: &[(i64, Value)]) -> Self {
         let mut tile = Self::empty(layout);
         for (time, value) in events {
             let mut words = vec![1];
-            let mut texts = vec![];
+            let mut objects = vec![];
             match value {
-                Value::String(text) => texts.push(Some(text.clone())),
+                Value::String(text) => objects.push(Some(Object::Text(text.clone()))),
                 other => words.extend(encode(other)),
             }
-            let mut row = RowMut { words: &mut tile.words, texts: &mut tile.texts };
-            fold(&layout.slots, &mut row, Row { words: &words, texts: &texts }, *time);
+            let mut row = RowMut { words: &mut tile.words, objects: &mut tile.objects };
+            fold(&layout.slots, &mut row, Row { words: &words, objects: &objects }, *time);
         }
         tile
     }
 
     fn merged(&self, layout: &Layout, later: &Self) -> Self {
         let mut tile = self.clone();
-        let mut row = RowMut { words: &mut tile.words, texts: &mut tile.texts };
-        merge(&layout.slots, &mut row, Row { words: &later.words, texts: &later.texts });
+        let mut row = RowMut { words: &mut tile.words, objects: &mut tile.objects };
+        merge(&layout.slots, &mut row, Row { words: &later.words, objects: &later.objects });
         tile
     }
 
     fn values(&self, layout: &Layout) -> Vec<(Op, Value)> {
-        let row = Row { words: &self.words, texts: &self.texts };
+        let row = Row { words: &self.words, objects: &self.objects };
         layout.windows[0].values.iter().map(|(_, op, slot)| (*op, value(*op, slot, row))).collect()
     }
 }

@@ -1,0 +1,71 @@
+//! What a row holds beside its words: state that needs the heap.
+
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use perennial_types::{DataType, Timestamp, Value};
+use serde::{Deserialize, Serialize};
+
+/// An object within a row; nothing is the state of no event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) enum Object {
+    /// A text: the value of an event, or the one that an extreme or an end keeps.
+    Text(Arc<str>),
+}
+
+impl Object {
+    /// The text, if it is one.
+    pub(crate) fn text(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Text(text) => Some(text),
+        }
+    }
+}
+
+/// The word of a value, if it fits one; a text is kept beside the words.
+pub(crate) fn encode(value: &Value) -> Option<u64> {
+    match value {
+        Value::Null => None,
+        Value::Boolean(value) => Some(u64::from(*value)),
+        Value::Int64(value) => Some(value.cast_unsigned()),
+        // What is not finite would poison every window it is in; it counts as unknown.
+        Value::Double(value) => value.is_finite().then(|| value.to_bits()),
+        Value::String(_) => Some(0),
+        Value::Timestamp(value) => Some(value.micros().cast_unsigned()),
+        Value::Duration(value) => Some(value.micros().cast_unsigned()),
+    }
+}
+
+/// The value of a word, or of the text beside it.
+pub(crate) fn decode(data_type: DataType, word: u64, object: Option<&Object>) -> Value {
+    match data_type {
+        DataType::Boolean => Value::Boolean(word != 0),
+        DataType::Int64 => Value::Int64(word.cast_signed()),
+        DataType::Double => Value::Double(f64::from_bits(word)),
+        DataType::String => {
+            object.and_then(Object::text).map_or(Value::Null, |text| Value::String(Arc::clone(text)))
+        }
+        DataType::Timestamp => Value::Timestamp(Timestamp::from_micros(word.cast_signed())),
+        DataType::Duration => Value::Null,
+    }
+}
+
+/// A word as a number.
+pub(crate) fn number(data_type: DataType, word: u64) -> f64 {
+    match data_type {
+        DataType::Double => f64::from_bits(word),
+        DataType::Boolean | DataType::Int64 | DataType::String | DataType::Timestamp | DataType::Duration => {
+            word.cast_signed() as f64
+        }
+    }
+}
+
+/// The order of two values that are words.
+pub(crate) fn compare_words(data_type: DataType, a: u64, b: u64) -> Ordering {
+    match data_type {
+        DataType::Double => f64::from_bits(a).total_cmp(&f64::from_bits(b)),
+        DataType::Boolean | DataType::Int64 | DataType::String | DataType::Timestamp | DataType::Duration => {
+            a.cast_signed().cmp(&b.cast_signed())
+        }
+    }
+}
