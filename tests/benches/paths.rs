@@ -96,6 +96,7 @@ fn features() -> Result<()> {
             ops: vec![Op::Count, Op::Sum, Op::Max],
             op_in_name: true,
             of: Some("cents".into()),
+            with: None,
             filter: None,
             windows: vec![TimeSpan::from_hours(1), TimeSpan::from_days(7)],
             tail: Tail::Hop,

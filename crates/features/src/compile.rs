@@ -1,16 +1,17 @@
 //! From a declaration to a view, or to all its faults.
 
+mod aggregate;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use perennial_expr::Expr;
-use perennial_types::{Column, ContentHash, DataType, Schema, SourceSpec, TimeSpan, did_you_mean};
+use perennial_types::{Column, ContentHash, DataType, Schema, SourceSpec, did_you_mean};
 
 use crate::inputs::Inputs;
-use crate::ladder::SHORTEST_WINDOW;
 use crate::layout::{Lane, Layout, Wanted};
 use crate::view::View;
-use crate::{AggregateSpec, FeatureError, Op, ViewSpec};
+use crate::{FeatureError, ViewSpec};
 
 /// Part of every version: it changes when the engine computes other bits from the same declaration.
 const ENGINE: &[u8] = b"features 1";
@@ -72,8 +73,8 @@ struct Draft<'a> {
     columns: Vec<Expr>,
     /// By text.
     exprs: Vec<(Arc<str>, Expr)>,
-    /// By the texts of `of` and `where`.
-    lane_texts: Vec<[Option<Arc<str>>; 2]>,
+    /// By the texts of `of`, `with` and `where`.
+    lane_texts: Vec<[Option<Arc<str>>; 3]>,
     lanes: Vec<Lane>,
     wanted: Vec<Wanted>,
     /// Without the view's prefix.
@@ -202,115 +203,6 @@ impl<'a> Draft<'a> {
         Some((self.exprs.len() - 1, data_type))
     }
 
-    fn aggregate(&mut self, i: usize, spec: &AggregateSpec) {
-        let field = |name: &str| format!("aggregates[{i}].{name}");
-        let faults = self.faults.len();
-        self.name(field("name"), &spec.name);
-        if spec.ops.is_empty() {
-            self.fault(field("op"), format!("name at least one of {}", Op::ALL.map(Op::name).join(", ")));
-        }
-        self.windows(&field("windows"), spec);
-        let lane = self.lane(&field, spec);
-        for op in &spec.ops {
-            for window in &spec.windows {
-                let name = output_name(spec, *op, *window);
-                if self.outputs.iter().any(|other| *other.name == *name) {
-                    self.fault(
-                        field("name"),
-                        format!("there is already a feature {name:?}; name this one differently"),
-                    );
-                }
-                let data_type = lane.and_then(|lane| {
-                    self.wanted.push(Wanted { lane, op: *op, span: *window, tail: spec.tail });
-                    self.output_type(*op, self.lanes[lane].data_type)
-                });
-                if self.faults.len() > faults || data_type.is_none() {
-                    self.broken.insert(name.as_str().into());
-                }
-                // The type of a broken one does not matter: nothing that names it is compiled.
-                let data_type = data_type.unwrap_or(DataType::Double);
-                self.outputs.push(Column { name: name.into(), data_type, nullable: *op != Op::Count });
-            }
-        }
-    }
-
-    fn windows(&mut self, field: &str, spec: &AggregateSpec) {
-        if spec.windows.is_empty() {
-            self.fault(field, "give at least one window, such as 7d");
-        }
-        for window in &spec.windows {
-            if *window < SHORTEST_WINDOW {
-                self.fault(
-                    field,
-                    format!("window {window} is shorter than {SHORTEST_WINDOW}, the shortest there is"),
-                );
-            }
-            if *window > self.source.retention {
-                let (source, retention) = (&self.source.name, self.source.retention);
-                let problem = format!(
-                    "window {window} is longer than source {source:?} keeps its events ({retention})"
-                );
-                self.fault(field, problem);
-            }
-        }
-    }
-
-    /// The lane of an aggregate; nothing when its expressions are at fault.
-    fn lane(&mut self, field: &impl Fn(&str) -> String, spec: &AggregateSpec) -> Option<usize> {
-        let of = spec.of.as_ref().map(|sql| self.shared(&field("of"), sql));
-        let filter = spec.filter.as_ref().map(|sql| self.shared(&field("where"), sql));
-        if let Some(Some((_, data_type))) = filter
-            && data_type != DataType::Boolean
-        {
-            self.fault(field("where"), format!("a condition is boolean, this is {data_type}"));
-            return None;
-        }
-        match of {
-            None => {
-                for op in spec.ops.iter().filter(|op| **op != Op::Count) {
-                    self.fault(field("of"), format!("{} needs values: say of what", op.name()));
-                }
-            }
-            Some(Some((_, data_type))) => {
-                for op in &spec.ops {
-                    if self.output_type(*op, data_type).is_none() {
-                        let problem = format!(
-                            "there is no {} of {data_type} values{}",
-                            op.name(),
-                            cast_help(data_type)
-                        );
-                        self.fault(field("of"), problem);
-                    }
-                }
-            }
-            Some(None) => {}
-        }
-        let (of, data_type) = match of {
-            None => (None, DataType::Int64),
-            Some(of) => of.map(|(i, data_type)| (Some(i), data_type))?,
-        };
-        let filter = match filter {
-            None => None,
-            Some(filter) => Some(filter?.0),
-        };
-        let texts = [spec.of.clone(), spec.filter.clone()];
-        Some(self.lane_texts.iter().position(|other| *other == texts).unwrap_or_else(|| {
-            self.lane_texts.push(texts);
-            self.lanes.push(Lane { of, filter, data_type, event_word: 0, event_object: 0 });
-            self.lanes.len() - 1
-        }))
-    }
-
-    /// The type of an op over values of a type, if there is one.
-    fn output_type(&self, op: Op, of: DataType) -> Option<DataType> {
-        match op {
-            Op::Count => Some(DataType::Int64),
-            Op::Sum => of.numeric().then_some(of),
-            Op::Avg | Op::Stddev => of.numeric().then_some(DataType::Double),
-            Op::Min | Op::Max | Op::Last => (of != DataType::Duration).then_some(of),
-        }
-    }
-
     fn derived(&mut self) -> Vec<Expr> {
         let schema = Schema::new(self.outputs.clone()).unwrap_or_default();
         let duplicates = schema.columns().len() < self.outputs.len();
@@ -348,20 +240,5 @@ impl<'a> Draft<'a> {
         };
         // Two of one name are a fault already.
         Schema::new(self.outputs.iter().map(full).collect()).unwrap_or_default()
-    }
-}
-
-/// `rides_avg_7d`, or `busy_30d` where the op is not part of the name.
-fn output_name(spec: &AggregateSpec, op: Op, window: TimeSpan) -> String {
-    match spec.op_in_name {
-        true => format!("{}_{}_{window}", spec.name, op.name()),
-        false => format!("{}_{window}", spec.name),
-    }
-}
-
-fn cast_help(data_type: DataType) -> &'static str {
-    match data_type {
-        DataType::Boolean | DataType::String => "; CAST them to double or int64",
-        DataType::Timestamp | DataType::Duration | DataType::Int64 | DataType::Double => "",
     }
 }

@@ -72,6 +72,10 @@ impl Inputs {
                     | Value::Duration(_) => words[lane.event_word] = word,
                 }
             }
+            if let Some(with) = lane.with {
+                let Some(word) = encode(&values[with]) else { continue };
+                words[lane.event_with] = word;
+            }
             words[i / 64] |= 1 << (i % 64);
             counted = true;
         }

@@ -7,19 +7,41 @@ use crate::state::{Part, Slot};
 use crate::timeline::Shape;
 use crate::{Op, Tail};
 
-/// One pair of `of` and `where`, evaluated once per event however many aggregates use it.
+/// One choice of `of`, `with` and `where`, evaluated once per event however many aggregates use it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     /// Which expression gives its values; nothing where it only counts.
     pub(crate) of: Option<usize>,
+    /// Which expression gives the values of its second column.
+    pub(crate) with: Option<usize>,
     /// Which expression must be true.
     pub(crate) filter: Option<usize>,
     /// The type of its values; Int64 where it only counts.
     pub(crate) data_type: DataType,
+    /// The type of its second column's values.
+    pub(crate) with_type: DataType,
     /// The word of its value in the row of an event.
     pub(crate) event_word: usize,
     /// The object of its value in the row of an event, if it is a text.
     pub(crate) event_object: usize,
+    /// The word of its second column's value in the row of an event.
+    pub(crate) event_with: usize,
+}
+
+impl Default for Lane {
+    /// A lane that counts events.
+    fn default() -> Self {
+        Self {
+            of: None,
+            with: None,
+            filter: None,
+            data_type: DataType::Int64,
+            with_type: DataType::Int64,
+            event_word: 0,
+            event_object: 0,
+            event_with: 0,
+        }
+    }
 }
 
 /// One aggregate over one window.
@@ -88,7 +110,7 @@ impl Layout {
         let mut windows: Vec<Window> = Vec::new();
         for (output, want) in wanted.iter().enumerate() {
             let span = want.span.micros();
-            let part = Part::of(want.op);
+            let part = Part::of(want.op, lanes[want.lane].of.is_some());
             let at = windows.iter().position(|window| window.span == span && window.tail == want.tail);
             let at = at.unwrap_or_else(|| {
                 let layer = layers.partition_point(|layer| layer.size < tile_size(span));
@@ -135,6 +157,7 @@ impl Layout {
     /// Bytes of a key that has an event in every tile of the smallest size.
     pub(crate) fn bytes_per_key(&self) -> u64 {
         let bytes = |shape: Shape| (8 + 8 * shape.words + 24 * shape.objects) as i64;
+        let heap: usize = self.slots.iter().map(|slot| slot.part.heap_bytes(slot.data_type)).sum();
         let mut newer = 0;
         let mut tiles = 0;
         for layer in &self.layers {
@@ -143,7 +166,7 @@ impl Layout {
         }
         let kept = self.keep.map_or(0, |keep| keep / self.base());
         let fixed = 3 * size_of::<crate::timeline::Timeline>() as i64 + 64;
-        (fixed + tiles * bytes(self.tile) + (kept + 1) * bytes(self.event)).unsigned_abs()
+        (fixed + tiles * (bytes(self.tile) + heap as i64) + (kept + 1) * bytes(self.event)).unsigned_abs()
     }
 }
 
@@ -165,13 +188,17 @@ fn place_events(lanes: &mut [Lane]) -> Shape {
                 shape.words += 1;
             }
         }
+        if lane.with.is_some() {
+            lane.event_with = shape.words;
+            shape.words += 1;
+        }
     }
     shape
 }
 
 /// The parts of one lane, the count last.
 fn place_slots(tile: &mut Shape, lane: usize, spec: &Lane, ops: impl Iterator<Item = Op>) -> Vec<Slot> {
-    let mut parts: Vec<Part> = ops.map(Part::of).chain([Part::Count]).collect();
+    let mut parts: Vec<Part> = ops.map(|op| Part::of(op, spec.of.is_some())).chain([Part::Count]).collect();
     parts.sort_unstable();
     parts.dedup();
     let mut slots = Vec::with_capacity(parts.len());
@@ -180,8 +207,10 @@ fn place_slots(tile: &mut Shape, lane: usize, spec: &Lane, ops: impl Iterator<It
             part,
             lane,
             data_type: spec.data_type,
+            with_type: spec.with_type,
             event_word: spec.event_word,
             event_object: spec.event_object,
+            event_with: spec.event_with,
             word: tile.words,
             object: tile.objects,
             count: 0,

@@ -37,6 +37,7 @@
 //!             ops: vec![Op::Avg],
 //!             op_in_name: true,
 //!             of: Some("cnt".into()),
+//!             with: None,
 //!             filter: None,
 //!             windows: vec![TimeSpan::from_days(7)],
 //!             tail: Tail::Hop,
@@ -65,6 +66,7 @@ mod inputs;
 mod key;
 mod ladder;
 mod layout;
+mod op;
 mod shard;
 mod snapshot;
 mod spec;
@@ -79,6 +81,7 @@ pub mod skew;
 
 pub use error::FeatureError;
 pub use key::{EntityKey, shard_of};
+pub use op::{Op, Parameter, Rank};
 pub use shard::{Event, Reading, Shard};
-pub use spec::{AggregateSpec, NamedExpr, Op, Tail, ViewSpec};
+pub use spec::{AggregateSpec, NamedExpr, Tail, ViewSpec};
 pub use view::View;

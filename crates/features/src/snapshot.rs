@@ -12,7 +12,7 @@ use crate::tiles::Tiles;
 use crate::view::View;
 
 /// The first bytes of every snapshot; the digit is the version of the format.
-const HEADER: &[u8] = b"perennial features 1\n";
+const HEADER: &[u8] = b"perennial features 2\n";
 
 /// One view's state, borrowed to save it.
 #[derive(Serialize)]

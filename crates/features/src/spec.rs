@@ -5,6 +5,8 @@ use std::sync::Arc;
 use perennial_types::TimeSpan;
 use serde::{Deserialize, Serialize};
 
+use crate::Op;
+
 /// A declared feature view: model-independent features of one entity over one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ViewSpec {
@@ -42,6 +44,9 @@ pub struct AggregateSpec {
     pub op_in_name: bool,
     /// SQL over the source's columns and the view's; `count` may leave it out.
     pub of: Option<Arc<str>>,
+    /// SQL for the second column of ops that take pairs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<Arc<str>>,
     /// SQL condition; only events for which it is true count.
     #[serde(rename = "where")]
     pub filter: Option<Arc<str>>,
@@ -49,45 +54,6 @@ pub struct AggregateSpec {
     pub windows: Vec<TimeSpan>,
     /// How exact the far end of the window is.
     pub tail: Tail,
-}
-
-/// An aggregation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Op {
-    /// Number of events, or of those whose value is not NULL.
-    Count,
-    /// Sum of values.
-    Sum,
-    /// Mean of values.
-    Avg,
-    /// Smallest value.
-    Min,
-    /// Largest value.
-    Max,
-    /// Standard deviation (sample, n − 1), NULL below two values.
-    Stddev,
-    /// The value with the largest event time; of equal ones the last to arrive.
-    Last,
-}
-
-impl Op {
-    /// Every op.
-    pub const ALL: [Self; 7] =
-        [Self::Count, Self::Sum, Self::Avg, Self::Min, Self::Max, Self::Stddev, Self::Last];
-
-    /// The name in declarations and features.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "count",
-            Self::Sum => "sum",
-            Self::Avg => "avg",
-            Self::Min => "min",
-            Self::Max => "max",
-            Self::Stddev => "stddev",
-            Self::Last => "last",
-        }
-    }
 }
 
 /// How exact the far end of a sliding window is.

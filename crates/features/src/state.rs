@@ -1,19 +1,26 @@
 //! The mergeable states of aggregates: fold an event in, merge two tiles, read the value.
 //!
-//! A tile is a row of words and objects; the empty tile is all zeros and no objects. A lane (one pair of `of`
-//! and `where`) has a count and the parts that its ops need. Each family of states has a file, which says
-//! whether it is exact and whether order matters; this one is the table of them. Where order matters, in
+//! A tile is a row of words and objects; the empty tile is all zeros and no objects. A lane (one choice of `of`,
+//! `with` and `where`) has a count and the parts that its ops need. Each family of states has a file, which
+//! says whether it is exact and whether order matters; this one is the table of them. Where order matters, in
 //! the rounding of sums, the engine fixes one: that of coming to count within a tile, then of the tiles.
 
+mod decay;
+mod distinct;
 mod ends;
 mod extremes;
 mod moments;
 mod object;
+mod pairs;
+mod part;
+mod quantiles;
 mod sums;
 
 use perennial_types::{DataType, Value};
 
+use self::object::Item;
 pub(crate) use self::object::{Object, encode};
+pub(crate) use self::part::Part;
 use crate::Op;
 use crate::timeline::{Row, RowMut};
 
@@ -25,10 +32,14 @@ pub(crate) struct Slot {
     pub(crate) lane: usize,
     /// The type of the lane's values; Int64 where it only counts.
     pub(crate) data_type: DataType,
+    /// The type of the second column's values.
+    pub(crate) with_type: DataType,
     /// The value's word in the row of an event.
     pub(crate) event_word: usize,
     /// The value's object in the row of an event, if it has one.
     pub(crate) event_object: usize,
+    /// The second column's word in the row of an event, if there is one.
+    pub(crate) event_with: usize,
     /// The first of the part's words in the row of a tile.
     pub(crate) word: usize,
     /// The part's object in the row of a tile, if it has one.
@@ -37,60 +48,17 @@ pub(crate) struct Slot {
     pub(crate) count: usize,
 }
 
-/// What a part holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Part {
-    /// A double (one word), or an integer of 128 bits (two).
-    Sum,
-    /// Mean and sum of squared deviations.
-    Moments,
-    /// The smallest value.
-    Min,
-    /// The largest value.
-    Max,
-    /// Event time and value.
-    Last,
-    /// Number of values. The others look at it, so it changes after them.
-    Count,
-}
-
-impl Part {
-    /// The part that holds what `op` needs beside the count.
-    pub(crate) fn of(op: Op) -> Self {
-        match op {
-            Op::Count => Self::Count,
-            Op::Sum | Op::Avg => Self::Sum,
-            Op::Stddev => Self::Moments,
-            Op::Min => Self::Min,
-            Op::Max => Self::Max,
-            Op::Last => Self::Last,
-        }
-    }
-
-    /// How many words it takes for values of a type.
-    pub(crate) fn words(self, data_type: DataType) -> usize {
-        match self {
-            Self::Sum if data_type == DataType::Double => 1,
-            Self::Sum | Self::Moments | Self::Last => 2,
-            Self::Min | Self::Max | Self::Count => 1,
-        }
-    }
-
-    /// How many objects it takes for values of a type.
-    pub(crate) fn objects(self, data_type: DataType) -> usize {
-        match self {
-            Self::Min | Self::Max | Self::Last => usize::from(data_type == DataType::String),
-            Self::Sum | Self::Moments | Self::Count => 0,
-        }
-    }
-}
-
 impl Slot {
     /// Keep the text that belongs to the value which was just kept.
     fn keep_text(&self, tile: &mut RowMut<'_>, object: Option<&Object>) {
         if self.data_type == DataType::String {
             tile.objects[self.object] = object.cloned();
         }
+    }
+
+    /// The event's value for a collection.
+    fn item(&self, event: &Row<'_>) -> Item {
+        Item::new(self.data_type, event.words[self.event_word], event.object(self.event_object))
     }
 }
 
@@ -105,9 +73,33 @@ pub(crate) fn fold(slots: &[Slot], tile: &mut RowMut<'_>, event: Row<'_>, time: 
             Part::Count => tile.words[slot.word] += 1,
             Part::Sum => sums::fold(slot, tile.words, value),
             Part::Moments => moments::fold(slot, tile.words, value),
+            Part::Powers => moments::fold_powers(slot, tile.words, value),
             Part::Min | Part::Max => extremes::keep(slot, tile, value, event.object(slot.event_object)),
-            Part::Last => ends::keep(slot, tile, time, value, event.object(slot.event_object)),
+            Part::First | Part::Last => {
+                ends::keep(slot, tile, time, value, event.object(slot.event_object));
+            }
+            Part::LastTime => ends::keep_time(slot, tile.words, time),
+            Part::Pairs => pairs::fold(slot, tile.words, value, event.words[slot.event_with]),
+            Part::Decayed { half_life, weighted } => {
+                let value = if weighted { object::number(slot.data_type, value) } else { 1.0 };
+                decay::add(slot, half_life, tile.words, time, value);
+            }
+            Part::Distinct => fold_object(slot, tile, &event, || Object::Distinct(Box::default())),
+            Part::ApproxDistinct => {
+                fold_object(slot, tile, &event, || Object::ApproxDistinct(Box::default()));
+            }
+            Part::Quantiles => fold_object(slot, tile, &event, || Object::Quantiles(Box::default())),
         }
+    }
+}
+
+fn fold_object(slot: &Slot, tile: &mut RowMut<'_>, event: &Row<'_>, empty: fn() -> Object) {
+    match tile.objects[slot.object].get_or_insert_with(empty) {
+        Object::Distinct(kept) => kept.add(slot.item(event)),
+        Object::ApproxDistinct(kept) => kept.add(&slot.item(event)),
+        Object::Quantiles(kept) => kept.add(object::number(slot.data_type, event.words[slot.event_word])),
+        // A text is no state by itself.
+        Object::Text(_) => {}
     }
 }
 
@@ -117,32 +109,82 @@ pub(crate) fn merge(slots: &[Slot], tile: &mut RowMut<'_>, later: Row<'_>) {
         if later.words[slot.count] == 0 {
             continue;
         }
-        let word = later.words[slot.word];
+        let object = later.object(slot.object);
         match slot.part {
-            Part::Count => tile.words[slot.word] += word,
+            Part::Count => tile.words[slot.word] += later.words[slot.word],
             Part::Sum => sums::merge(slot, tile.words, later.words),
             Part::Moments => moments::merge(slot, tile.words, later.words),
-            Part::Min | Part::Max => extremes::keep(slot, tile, word, later.object(slot.object)),
-            Part::Last => {
-                let (time, value) = (word.cast_signed(), later.words[slot.word + 1]);
-                ends::keep(slot, tile, time, value, later.object(slot.object));
+            Part::Powers => moments::merge_powers(slot, tile.words, later.words),
+            Part::Min | Part::Max => extremes::keep(slot, tile, later.words[slot.word], object),
+            Part::First | Part::Last => {
+                let (time, value) = (later.words[slot.word].cast_signed(), later.words[slot.word + 1]);
+                ends::keep(slot, tile, time, value, object);
+            }
+            Part::LastTime => ends::keep_time(slot, tile.words, later.words[slot.word].cast_signed()),
+            Part::Pairs => pairs::merge(slot, tile.words, later.words),
+            Part::Decayed { half_life, .. } => decay::merge(slot, half_life, tile.words, later.words),
+            Part::Distinct | Part::ApproxDistinct | Part::Quantiles => {
+                merge_objects(&mut tile.objects[slot.object], object);
             }
         }
     }
 }
 
-/// The value of `op` in a merged state; `slot` is the part that the op needs.
-pub(crate) fn value(op: Op, slot: &Slot, tile: Row<'_>) -> Value {
-    let count = tile.words[slot.count];
-    match op {
-        Op::Count => Value::Int64(count.cast_signed()),
-        _ if count == 0 => Value::Null,
-        Op::Sum => sums::sum(slot, tile.words),
-        Op::Avg => sums::mean(slot, tile.words, count),
-        Op::Stddev => moments::deviation(slot, tile.words, count),
-        Op::Min | Op::Max => object::decode(slot.data_type, tile.words[slot.word], tile.object(slot.object)),
-        Op::Last => object::decode(slot.data_type, tile.words[slot.word + 1], tile.object(slot.object)),
+fn merge_objects(kept: &mut Option<Object>, later: Option<&Object>) {
+    match (&mut *kept, later) {
+        (_, None) => {}
+        (None, Some(later)) => *kept = Some(later.clone()),
+        (Some(Object::Distinct(kept)), Some(Object::Distinct(later))) => kept.merge(later),
+        (Some(Object::ApproxDistinct(kept)), Some(Object::ApproxDistinct(later))) => kept.merge(later),
+        (Some(Object::Quantiles(kept)), Some(Object::Quantiles(later))) => kept.merge(later),
+        // A slot has objects of one kind.
+        (Some(_), Some(_)) => {}
     }
+}
+
+/// The value at the instant `at` (microseconds) of `op` in a merged state; `slot` is the part that the op needs.
+pub(crate) fn value(op: Op, slot: &Slot, tile: Row<'_>, at: i64) -> Value {
+    let count = tile.words[slot.count];
+    if count == 0 {
+        return if op.counts() { Value::Int64(0) } else { Value::Null };
+    }
+    let (words, object) = (tile.words, tile.object(slot.object));
+    match op {
+        Op::Count => whole(count),
+        Op::Sum => sums::sum(slot, words),
+        Op::Avg => sums::mean(slot, words, count),
+        Op::Stddev => moments::variance(slot, words, 1).map_or(Value::Null, |it| finite(it.sqrt())),
+        Op::StddevPop => moments::variance(slot, words, 0).map_or(Value::Null, |it| finite(it.sqrt())),
+        Op::Variance => moments::variance(slot, words, 1).map_or(Value::Null, finite),
+        Op::VariancePop => moments::variance(slot, words, 0).map_or(Value::Null, finite),
+        Op::Skew => moments::skew(slot, words),
+        Op::Kurtosis => moments::kurtosis(slot, words),
+        Op::Min | Op::Max => object::decode(slot.data_type, words[slot.word], object),
+        Op::First | Op::Last => object::decode(slot.data_type, words[slot.word + 1], object),
+        Op::SinceLast => ends::seconds_since(slot, words, at),
+        Op::Covariance => pairs::covariance(slot, words, 1),
+        Op::CovariancePop => pairs::covariance(slot, words, 0),
+        Op::Correlation => pairs::correlation(slot, words),
+        Op::DecayedSum(half_life) => decay::sum(slot, half_life, words, at),
+        Op::DecayedRate(half_life) => decay::rate(slot, half_life, words, at),
+        Op::Distinct | Op::ApproxDistinct | Op::Quantile(_) => of_object(op, object),
+    }
+}
+
+/// The value of an op whose state is an object.
+fn of_object(op: Op, object: Option<&Object>) -> Value {
+    match (op, object) {
+        (Op::Distinct, Some(Object::Distinct(distinct))) => whole(distinct.count()),
+        (Op::ApproxDistinct, Some(Object::ApproxDistinct(distinct))) => whole(distinct.count()),
+        (Op::Quantile(rank), Some(Object::Quantiles(quantiles))) => {
+            quantiles.quantile(rank.share()).map_or(Value::Null, finite)
+        }
+        _ => Value::Null,
+    }
+}
+
+fn whole(count: u64) -> Value {
+    Value::Int64(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// A double, or NULL for what is none.

@@ -24,7 +24,7 @@ pub(crate) fn read(layout: &Layout, key: Option<&Tiles>, at: i64) -> Vec<Value> 
         }
         let total = merged.row(merged.top);
         for (output, op, slot) in &window.values {
-            values[*output] = value(*op, slot, total);
+            values[*output] = value(*op, slot, total, at);
         }
     }
     values

@@ -6,11 +6,41 @@ use std::sync::Arc;
 use perennial_types::{DataType, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
+use super::distinct::{ApproxDistinct, Distinct};
+use super::quantiles::Quantiles;
+
+/// A value that a collection keeps.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Item {
+    /// A value that fits a word.
+    Word(u64),
+    /// A text.
+    Text(Arc<str>),
+}
+
+impl Item {
+    /// The value of an event, where the two zeros of doubles are one.
+    pub(crate) fn new(data_type: DataType, word: u64, object: Option<&Object>) -> Self {
+        // A lane of another type has no object of its own: what stands at the index is another lane's.
+        match object.and_then(Object::text) {
+            Some(text) if data_type == DataType::String => Self::Text(Arc::clone(text)),
+            _ if data_type == DataType::Double && f64::from_bits(word) == 0.0 => Self::Word(0),
+            _ => Self::Word(word),
+        }
+    }
+}
+
 /// An object within a row; nothing is the state of no event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Object {
     /// A text: the value of an event, or the one that an extreme or an end keeps.
     Text(Arc<str>),
+    /// Different values.
+    Distinct(Box<Distinct>),
+    /// About how many different values.
+    ApproxDistinct(Box<ApproxDistinct>),
+    /// Counts of values by bin.
+    Quantiles(Box<Quantiles>),
 }
 
 impl Object {
@@ -18,6 +48,7 @@ impl Object {
     pub(crate) fn text(&self) -> Option<&Arc<str>> {
         match self {
             Self::Text(text) => Some(text),
+            Self::Distinct(_) | Self::ApproxDistinct(_) | Self::Quantiles(_) => None,
         }
     }
 }

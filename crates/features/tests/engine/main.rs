@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
 
 mod declarations;
+mod definition;
+mod every_op;
 mod oracle;
 mod point_in_time;
 mod replay;

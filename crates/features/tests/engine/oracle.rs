@@ -88,6 +88,7 @@ impl State {
             Op::Stddev if self.count < 2 => Value::Null,
             Op::Stddev => Value::Double((self.squares / (self.count - 1) as f64).sqrt()),
             Op::Last => option(&self.last.as_ref().map(|(_, value)| value.clone())),
+            other => panic!("{other} has no oracle for its bits; see `definition`"),
         }
     }
 }

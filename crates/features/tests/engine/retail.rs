@@ -42,6 +42,7 @@ fn spec() -> ViewSpec {
         ops: vec![op],
         op_in_name: false,
         of: of.map(Into::into),
+        with: None,
         filter: None,
         windows: DAYS.map(TimeSpan::from_days).to_vec(),
         tail: Tail::Exact,

@@ -85,7 +85,7 @@ fn names(scope: &Scope<'_>, spec: &ViewSpec, owner: &str) -> Option<Vec<Arc<str>
             return None;
         }
         for op in &aggregate.ops {
-            let op = if aggregate.op_in_name { format!("_{}", op.name()) } else { String::new() };
+            let op = if aggregate.op_in_name { format!("_{op}") } else { String::new() };
             let windows = aggregate.windows.iter();
             names.extend(windows.map(|window| format!("{}.{}{op}_{window}", spec.name, aggregate.name)));
         }

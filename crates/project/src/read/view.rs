@@ -2,14 +2,11 @@
 
 use std::sync::Arc;
 
-use perennial_features::{AggregateSpec, NamedExpr, Op, Tail, ViewSpec};
+use perennial_features::{AggregateSpec, NamedExpr, Op, Parameter, Rank, Tail, ViewSpec};
 use perennial_types::TimeSpan;
 
 use super::open;
 use crate::fields::Item;
-
-/// Aggregations of the language that do nothing yet.
-const LATER: [&str; 5] = ["distinct", "quantile", "first", "last_k", "top_k"];
 
 /// An expression of each type.
 const GUESSES: [&str; 5] = ["1", "1.5", "'a'", "TRUE", "TIMESTAMP '2020-01-01 00:00:00'"];
@@ -54,6 +51,7 @@ fn aggregate(item: &Item<'_>) -> AggregateSpec {
     let name = fields.required("name").and_then(|item| item.identifier());
     let op = fields.required("op");
     let of = fields.optional("of").map(|item| expression(&item));
+    let with = fields.optional("with").map(|item| expression(&item));
     let filter = fields.optional("where").map(|item| item.text().unwrap_or_else(|| "TRUE".into()));
     let windows: Vec<TimeSpan> = fields
         .required("windows")
@@ -67,13 +65,57 @@ fn aggregate(item: &Item<'_>) -> AggregateSpec {
     fields.finish();
     let op_in_name = op.as_ref().is_some_and(Item::is_list);
     let items = op.map(|op| if op_in_name { op.list() } else { vec![op] }).unwrap_or_default();
-    let known = Op::ALL.map(|op| (op.name(), op));
-    let ops: Vec<Option<Op>> = items.iter().map(|item| item.one_of(&known, &LATER)).collect();
-    let mut ops: Vec<Op> = ops.into_iter().flatten().collect();
+    let mut ops: Vec<Op> = items.iter().filter_map(operation).collect();
     if ops.is_empty() && !items.is_empty() {
         // What it is of may go with one op and not with another.
         ops.push(item.guess(&[Op::Count, Op::Last]));
     }
     let name = name.unwrap_or_default();
-    AggregateSpec { name, ops, op_in_name, of, filter, windows, tail: tail.unwrap_or(Tail::Hop) }
+    AggregateSpec { name, ops, op_in_name, of, with, filter, windows, tail: tail.unwrap_or(Tail::Hop) }
+}
+
+/// An op: its word, or its word with a parameter: `avg`, `{quantile: 0.95}`.
+fn operation(item: &Item<'_>) -> Option<Op> {
+    if item.is_map() {
+        return parametrised(item);
+    }
+    if let Some(word) = item.as_text()
+        && let Some((_, parameter)) = Op::PARAMETRISED.iter().find(|(known, _)| *known == word)
+        && !Op::PLAIN.iter().any(|op| op.word() == word)
+    {
+        let example = match parameter {
+            Parameter::Rank(_) => "0.95",
+            Parameter::Span(_) => "1h",
+        };
+        item.refuse(format!("{word} needs a parameter"), &format!("write it as {{{word}: {example}}}"));
+        return None;
+    }
+    item.one_of(&Op::PLAIN.map(|op| (op.word(), op)), &[])
+}
+
+fn parametrised(item: &Item<'_>) -> Option<Op> {
+    let mut fields = item.fields();
+    let mut found = Vec::new();
+    for (word, parameter) in Op::PARAMETRISED {
+        if let Some(item) = fields.optional(word) {
+            found.push((item, parameter));
+        }
+    }
+    fields.finish();
+    match found.as_slice() {
+        [(item, Parameter::Rank(make))] => {
+            let share = item.number_in(0.0, 1.0)?;
+            let rank = Rank::new(share);
+            if rank.is_none() {
+                item.refuse(format!("{share} has more than four decimals"), "round it");
+            }
+            rank.map(make)
+        }
+        [(item, Parameter::Span(make))] => item.span().map(make),
+        [] => None,
+        _ => {
+            item.refuse("one operation is wanted here", "write each as an item of the list");
+            None
+        }
+    }
 }
