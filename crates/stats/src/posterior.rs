@@ -6,7 +6,7 @@
 
 use perennial_types::Kind;
 
-use crate::quadrature::{NODES, Rule};
+use crate::quadrature::{NODES, RULE, Rule};
 
 /// A normal posterior of an arm's mean reward.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -169,17 +169,17 @@ fn best(curves: &[Curve]) -> Vec<f64> {
     // An arm whose whole density lies below that of another has no chance.
     let low = curves.iter().map(|curve| curve.low).fold(f64::NEG_INFINITY, f64::max);
     let matters: Vec<usize> = (0..curves.len()).filter(|&arm| curves[arm].high >= low).collect();
-    let rule = Rule::new();
+    let rule = &*RULE;
     let panels = panels(&matters.iter().map(|&arm| &curves[arm]).collect::<Vec<_>>());
     let totals: Vec<f64> =
-        matters.iter().map(|&arm| panels.iter().map(|panel| panel.mass(&rule, &curves[arm])).sum()).collect();
+        matters.iter().map(|&arm| panels.iter().map(|panel| panel.mass(rule, &curves[arm])).sum()).collect();
     let mut below = vec![0.0; matters.len()];
     let mut chances = vec![0.0; curves.len()];
     for panel in &panels {
         let values: Vec<[f64; NODES]> = matters
             .iter()
             .zip(&totals)
-            .map(|(&arm, total)| panel.density(&rule, &curves[arm], *total))
+            .map(|(&arm, total)| panel.density(rule, &curves[arm], *total))
             .collect();
         let running: Vec<[f64; NODES]> = values
             .iter()

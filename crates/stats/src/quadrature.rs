@@ -1,5 +1,7 @@
 //! Integrals of smooth functions over a panel, and up to each node inside it.
 
+use std::sync::LazyLock;
+
 /// Nodes of a panel. Panels are cut so that a density changes by a small factor in one, where sixteen nodes leave
 /// rounding alone.
 pub(crate) const NODES: usize = 16;
@@ -12,8 +14,11 @@ pub(crate) struct Rule {
     running: [[f64; NODES]; NODES],
 }
 
+/// The rule, which is the same for every integral: computed at the first one.
+pub(crate) static RULE: LazyLock<Rule> = LazyLock::new(Rule::new);
+
 impl Rule {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let mut rule = Self { nodes: [0.0; NODES], weights: [0.0; NODES], running: [[0.0; NODES]; NODES] };
         for index in 0..NODES {
             let (node, slope) = root(index);
