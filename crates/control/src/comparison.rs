@@ -2,7 +2,7 @@
 
 use perennial_evaluate::{LEAST_PAIRS, LabelledPrediction, Pairs};
 use perennial_stats::paired::NotWorse;
-use perennial_types::{TimeSpan, Timestamp};
+use perennial_types::{Rounded, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::Compiled;
@@ -161,7 +161,7 @@ impl Comparison {
             }
         };
         let figures = compared.sentence(terms.metric);
-        let (margin, confidence) = (100.0 * terms.margin, 100.0 * terms.confidence);
+        let (margin, confidence) = (Rounded(100.0 * terms.margin), Rounded(100.0 * terms.confidence));
         match worse {
             true => {
                 Proof::Worse(format!("{figures}: worse by more than {margin} % at {confidence} % confidence"))
@@ -190,9 +190,10 @@ impl Compared {
 
     /// "mae 40.10 against 42.00 over 24 rows".
     pub(crate) fn sentence(&self, metric: perennial_evaluate::Metric) -> String {
-        let figure = |mean: Option<f64>| mean.map_or("nothing".to_owned(), |mean| format!("{mean:.4}"));
+        let figure = |mean: Option<f64>| mean.map_or("nothing".to_owned(), |mean| Rounded(mean).to_string());
         let (candidate, reference) = (figure(self.mean_candidate), figure(self.mean_reference));
-        let better = self.probability_better.map(|better| format!(", better with probability {better:.4}"));
+        let better =
+            self.probability_better.map(|better| format!(", better with probability {}", Rounded(better)));
         let rows = self.rows;
         format!(
             "mean loss by {} {candidate} against {reference} over {rows} rows{}",

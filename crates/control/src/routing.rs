@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_evaluate::{EndpointSpec, UnitSpec};
-use perennial_types::Timestamp;
+use perennial_types::{Rounded, Timestamp};
 use serde_json::json;
 
 use crate::endpoint::EndpointState;
@@ -192,7 +192,7 @@ fn sentence(wanted: &Wanted) -> String {
         [(version, _)] => format!("{version} answers all requests"),
         _ => {
             let parts: Vec<String> =
-                parts.into_iter().map(|(version, part)| format!("{version} {part:.3}")).collect();
+                parts.into_iter().map(|(version, part)| format!("{version} {}", Rounded(part))).collect();
             format!("the shares of the requests are {}", parts.join(", "))
         }
     }

@@ -14,7 +14,7 @@ use perennial_pipeline::{Builder, Definition, PipelineError, RawColumns, Referen
 use perennial_policy::GateSpec;
 use perennial_stats::paired::{NotWorse, not_worse};
 use perennial_store::{Claimant, Lease};
-use perennial_types::{Column, ContentHash, DataType, Row, Schema, TimeSpan, Timestamp, Value};
+use perennial_types::{Column, ContentHash, DataType, Rounded, Row, Schema, TimeSpan, Timestamp, Value};
 
 use crate::trainer::{self, make_run_dir};
 use crate::{Orchestrator, OrchestratorError, TrainerError};
@@ -316,14 +316,14 @@ fn judge(
     let evidence = not_worse(&losses(candidate, candidate_rows)?, &losses(current, current_rows)?, test)
         .map_err(TrainerError::data)?;
     let passed = !evidence.proven_worse;
-    let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| format!("{value:.3}"));
+    let figure = |value: Option<f64>| value.map_or("unknown".to_owned(), |value| Rounded(value).to_string());
     let sentence = format!(
         "not_worse on {name}: candidate {}, current {} over {} held-out rows; {} by more than {}% at confidence {confidence}",
         figure(evidence.mean_candidate),
         figure(evidence.mean_current),
         evidence.rows,
         if passed { "not proven worse" } else { "proven worse" },
-        margin * 100.0,
+        Rounded(margin * 100.0),
     );
     let evidence = serde_json::to_value(evidence).map_err(TrainerError::machine)?;
     Ok(GateResult { gate: gate.clone(), passed, sentence, evidence })

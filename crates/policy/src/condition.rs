@@ -1,7 +1,7 @@
 //! A condition over signals, in three-valued logic.
 
 use perennial_expr::Expr;
-use perennial_types::{DataType, Schema, Value, did_you_mean};
+use perennial_types::{DataType, Rounded, Schema, Value, did_you_mean};
 use serde::{Deserialize, Serialize};
 
 use crate::SignalValues;
@@ -78,10 +78,23 @@ impl Condition {
         let parts: Vec<String> = columns
             .map(|column| match signals.unknown(&column.name) {
                 Some(reason) => format!("{} is unknown: {reason}", column.name),
-                None => format!("{} is {}", column.name, signals.get(&column.name)),
+                None => format!("{} is {}", column.name, written(signals.get(&column.name))),
             })
             .collect();
         parts.join(", ")
+    }
+}
+
+/// A value as people read it; records keep it to the last bit beside the sentence.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Double(number) => Rounded(*number).to_string(),
+        Value::Null
+        | Value::Boolean(_)
+        | Value::Int64(_)
+        | Value::String(_)
+        | Value::Timestamp(_)
+        | Value::Duration(_) => value.to_string(),
     }
 }
 
@@ -113,7 +126,7 @@ mod tests {
     use perennial_types::TimeSpan;
 
     use super::*;
-    use crate::{PerformanceReading, SignalKind, SignalSpec, labels_schema, signal_schema};
+    use crate::{PerformanceReading, SignalKind, SignalSpec, labels_schema, rollout_schema, signal_schema};
 
     fn schema() -> Schema {
         let performance =
@@ -145,6 +158,15 @@ mod tests {
         let (truth, explanation) = condition.evaluate(&few_labels());
         assert_eq!(truth, Truth::Unknown);
         assert_eq!(explanation, "quality.relative_change is unknown: fewer than 100 matured labels (37)");
+    }
+
+    #[test]
+    fn doubles_are_rounded_for_the_reader() {
+        let condition =
+            Condition::compile("probability_better > 0.95 AND rows > 100", &rollout_schema()).unwrap();
+        let mut signals = SignalValues::default();
+        signals.rollout(Ok(1.248_534_788_569_362_2e-7), 1_234_567);
+        assert_eq!(condition.evaluate(&signals).1, "probability_better is < 0.0001, rows is 1234567");
     }
 
     #[test]

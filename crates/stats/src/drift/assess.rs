@@ -1,6 +1,6 @@
 //! The verdict over all columns.
 
-use perennial_types::Kind;
+use perennial_types::{Kind, Rounded};
 use serde::{Deserialize, Serialize};
 
 use super::{ColumnDrift, Effect};
@@ -186,10 +186,10 @@ fn tests(drift: &ColumnDrift, rule: Rule) -> Vec<Test> {
     if let Some(values) = drift.values {
         let (effect, smallest, finding) = match values.effect {
             Effect::WassersteinSd(sd) => {
-                (sd, rule.min_wasserstein_sd, format!("values moved by {sd:.3} standard deviations"))
+                (sd, rule.min_wasserstein_sd, format!("values moved by {} standard deviations", Rounded(sd)))
             }
             Effect::Js(js) => {
-                (js, rule.min_js, format!("shares moved by a Jensen-Shannon distance of {js:.3}"))
+                (js, rule.min_js, format!("shares moved by a Jensen-Shannon distance of {}", Rounded(js)))
             }
         };
         tests.push(Test { p_value: values.p_value, effect, smallest, finding });
@@ -211,7 +211,7 @@ fn judge(name: &str, drift: &ColumnDrift, weight: f64, tests: &[(&Test, f64)], r
     let findings: Vec<String> = significant
         .iter()
         .filter(|(test, _)| test.matters())
-        .map(|(test, adjusted)| format!("{} (adjusted p {})", test.finding, written(*adjusted)))
+        .map(|(test, adjusted)| format!("{} (adjusted p {})", test.finding, Rounded(*adjusted)))
         .collect();
     let alarmed = !findings.is_empty();
     let reason = if alarmed {
@@ -221,22 +221,17 @@ fn judge(name: &str, drift: &ColumnDrift, weight: f64, tests: &[(&Test, f64)], r
         format!(
             "{} (adjusted p {}), which is below the {small} that matters",
             test.finding,
-            written(*adjusted)
+            Rounded(*adjusted)
         )
     } else {
         format!(
             "no difference is proven: smallest adjusted p {}, alarm at {}",
-            written(p_adjusted),
+            Rounded(p_adjusted),
             rule.alpha
         )
     };
     let weight = if weight > 0.0 && weight.is_finite() { weight } else { 0.0 };
     Assessed { name: name.to_owned(), drift: drift.clone(), weight, p_adjusted, alarmed, reason }
-}
-
-/// A probability in few digits, also a small one.
-fn written(p: f64) -> String {
-    if p >= 0.001 || p == 0.0 { format!("{p:.3}") } else { format!("{p:.1e}") }
 }
 
 #[cfg(test)]
@@ -272,10 +267,10 @@ mod tests {
         assert_eq!(
             reasons,
             [
-                "values moved by 0.500 standard deviations (adjusted p 2.0e-9)",
-                "values moved by 0.040 standard deviations (adjusted p 2.0e-9), which is below the 0.1 that matters",
-                "no difference is proven: smallest adjusted p 0.267, alarm at 0.01",
-                "no difference is proven: smallest adjusted p 0.900, alarm at 0.01",
+                "values moved by 0.5 standard deviations (adjusted p < 0.0001)",
+                "values moved by 0.04 standard deviations (adjusted p < 0.0001), which is below the 0.1 that matters",
+                "no difference is proven: smallest adjusted p 0.2667, alarm at 0.01",
+                "no difference is proven: smallest adjusted p 0.9, alarm at 0.01",
             ]
         );
     }
@@ -289,8 +284,8 @@ mod tests {
         let told = assess(&[(name, drift, weight)], Rule::default()).unwrap();
         assert_eq!(
             told.columns[0].reason,
-            "missing values went from 0.0 % to 60.0 % (adjusted p 0.000); \
-             new categories \"x\", \"y\", \"z\" and 9 more in 5.0 % of values (adjusted p 3.0e-6)"
+            "missing values went from 0.0 % to 60.0 % (adjusted p 0); \
+             new categories \"x\", \"y\", \"z\" and 9 more in 5.0 % of values (adjusted p < 0.0001)"
         );
         assert_eq!((told.columns[0].p_adjusted, told.max_effect), (0.0, 0.6));
     }
