@@ -32,6 +32,38 @@ async fn an_event_is_visible_when_it_is_acknowledged_and_taken_once() {
 }
 
 #[tokio::test]
+async fn features_of_many_entities_are_read_together_and_by_the_protocol_of_feast() {
+    let stack = Stack::declared().await;
+    let row = |slot: u32, cnt: u32| json!({"event_id": format!("{slot}"), "hour": "2011-01-01", "slot": slot, "cnt": cnt});
+    let rows = json!([row(5, 10), row(6, 20)]).to_string();
+    told(&stack, "POST", "/v1/events/demand?at=2011-01-01T01:00:00Z", &rows).await;
+
+    let ask = json!({"features": ["slot_demand.*"], "entities": [{"slot": 6}, {"slot": 5}, {"slot": 7}]});
+    let many = told(&stack, "POST", "/v1/features", &ask.to_string()).await;
+    assert_eq!(many["features"], json!(["slot_demand.rides_7d"]));
+    let values: Vec<&Value> = many["rows"].as_array().unwrap().iter().map(|row| &row["values"]).collect();
+    assert_eq!(values, [&json!([20.0]), &json!([10.0]), &json!([null])]);
+    let known = "2011-01-01T01:00:00Z";
+    assert_eq!((&many["rows"][0]["latest"], &many["rows"][2]["latest"]), (&json!(known), &Value::Null));
+    assert_eq!(many["views"]["slot_demand"]["late_events"], 0);
+    let later = json!({"features": ["slot_demand.rides_7d"], "entities": [{"slot": 6}], "at": "2011-03-01"});
+    let later = told(&stack, "POST", "/v1/features", &later.to_string()).await;
+    assert_eq!(later["rows"][0]["values"], json!([null]), "the window has passed");
+
+    let ask = json!({"features": ["slot_demand:rides_7d"], "entities": {"slot": [6, 7]}}).to_string();
+    let feast = told(&stack, "POST", "/get-online-features", &ask).await;
+    assert_eq!(feast["metadata"]["feature_names"], json!(["slot", "rides_7d"]));
+    assert_eq!(feast["results"][0]["values"], json!([6, 7]));
+    assert_eq!(feast["results"][1]["values"], json!([20.0, null]));
+    assert_eq!(feast["results"][1]["statuses"], json!(["PRESENT", "NULL_VALUE"]));
+    assert_eq!(feast["results"][1]["event_timestamps"], json!([known, "1970-01-01T00:00:00Z"]));
+    let ask = json!({"feature_service": "usual", "entities": {"slot": [5]}, "full_feature_names": true});
+    let feast = told(&stack, "POST", "/get-online-features", &ask.to_string()).await;
+    assert_eq!(feast["metadata"]["feature_names"], json!(["slot", "slot_demand__rides_7d"]));
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn a_prediction_is_remembered_by_its_id_and_labelled_once() {
     let stack = Stack::declared().await;
     let ask = r#"{"id":"p1","request":{"slot":5,"temp":0.3}}"#;
