@@ -230,6 +230,11 @@ impl Gateway {
 }
 
 impl Predicting {
+    /// Whether the id was answered before, so that the reply of then is given again.
+    pub fn repeated(&self) -> bool {
+        matches!(self.given, Given::Before(_))
+    }
+
     /// Wait until the record is written, and give the reply.
     ///
     /// # Errors

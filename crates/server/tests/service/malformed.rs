@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::conforming::{check, form};
 use crate::stack::{Answer, Stack};
 
-const CASES: [(&str, &str, &str, u16, &str); 54] = [
+const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("GET", "/v1", "", 404, "no route /v1"),
     ("POST", "/v1/reports", "{\"report\":\"weekly\"}", 404, "weekly"),
     ("POST", "/v1/reports", "{\"name\":\"weekly\"}", 400, "has no member \"name\""),
@@ -118,7 +118,7 @@ fn check_problem(document: &Value, answer: &Answer, call: &str) {
 async fn a_malformed_request_gets_a_problem_that_names_what_is_wrong() {
     let stack = Stack::declared().await;
     let document = serde_json::to_value(perennial_server::openapi()).unwrap();
-    for (method, path, body, status, detail) in CASES {
+    for (method, path, body, status, detail) in CASES.iter().copied() {
         let call = format!("{method} {path} {body:?}");
         let answer = stack.ask(method, path, body).await;
         assert_eq!(answer.status.as_u16(), status, "{call}: {}", String::from_utf8_lossy(&answer.body));

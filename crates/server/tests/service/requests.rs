@@ -146,3 +146,54 @@ async fn declarations_are_planned_applied_and_shown() {
     assert_eq!((&status["project"], &status["clock"]), (&json!("bikes"), &json!("event")));
     stack.stop().await;
 }
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_turn_the_event_clock_back() {
+    let stack = Stack::declared().await;
+    let ask = r#"{"request":{"slot":5,"temp":0.3}}"#;
+    {
+        let far = stack.ask("POST", "/v1/predict/bike?at=2011-06-01", ask);
+        let mut far = std::pin::pin!(far);
+        for _ in 0..20 {
+            // Whether it was answered by then does not matter: it was admitted.
+            tokio::select! {
+                biased;
+                _ = &mut far => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    let earlier = stack.ask("POST", "/v1/predict/bike?at=2011-02-01", ask).await;
+    assert_eq!(earlier.status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&earlier.body));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_move_the_event_clock() {
+    let stack = Stack::declared().await;
+    for (path, body) in [
+        ("/v1/reports", r#"{"report":"nope"}"#),
+        ("/v1/predict/bik", r#"{"request":{}}"#),
+        ("/v1/predict/bike", r#"{"request":{}}"#),
+        ("/v1/events/demnd", r#"{"slot":5}"#),
+        ("/v1/feedback", r#"{"prediction_id":"a"}"#),
+    ] {
+        let refused = stack.ask("POST", &format!("{path}?at=2011-03-01"), body).await;
+        assert!(refused.status.is_client_error(), "{path}: {}", refused.status);
+    }
+    let status = told(&stack, "GET", "/v1/status", "").await;
+    assert_eq!(status["at"], "2011-01-01T00:00:00Z");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn lineage_of_an_idle_service_shows_all_of_its_log() {
+    let stack = Stack::declared().await;
+    let row = json!({"event_id": "a", "hour": "2011-01-01", "slot": 5, "cnt": 1}).to_string();
+    told(&stack, "POST", "/v1/events/demand?at=2011-01-01", &row).await;
+    // A question to lineage waits until it shows what was said before.
+    told(&stack, "GET", "/v1/runs", "").await;
+    let status = told(&stack, "GET", "/v1/status", "").await;
+    assert_eq!(status["projected"], status["head"]);
+    stack.stop().await;
+}
