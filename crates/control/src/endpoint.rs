@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_evaluate::{
-    EndpointSpec, Feedback, Joined, LabelCounter, LabelJoin, LabelStatus, Performance, Prediction,
+    Choice, Choices, EndpointSpec, Feedback, Joined, LabelCounter, LabelJoin, LabelStatus, Performance,
+    Prediction,
 };
 use perennial_types::{Position, TimeSpan};
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,7 @@ pub struct EndpointState {
     labels: LabelCounter,
     performance: BTreeMap<Arc<str>, Performance>,
     late: u64,
+    choices: Choices,
     /// The model that the endpoint begins with.
     initial: Arc<str>,
     /// The model that an experiment made the champion.
@@ -39,6 +41,7 @@ impl EndpointState {
             labels: LabelCounter::new(),
             performance: BTreeMap::new(),
             late: 0,
+            choices: Choices::default(),
             initial: Arc::clone(&spec.initial),
             promoted: None,
             experiment: None,
@@ -120,9 +123,12 @@ impl EndpointState {
         self.performance.entry(Arc::clone(model)).or_insert_with(fresh).keep_at_least(keep);
     }
 
-    pub(crate) fn predicted(&mut self, prediction: Prediction) -> Option<Joined> {
+    pub(crate) fn predicted(&mut self, prediction: Prediction, choice: &Choice) -> Option<Joined> {
         if let Some(experiment) = &mut self.experiment {
-            experiment.predicted(&prediction, self.routed.as_ref());
+            experiment.predicted(&prediction, choice);
+        }
+        if let Some(drawn) = &prediction.exposure.drawn {
+            self.choices.chose(choice, drawn);
         }
         self.join.predicted(prediction)
     }
@@ -164,6 +170,11 @@ impl EndpointState {
     /// How well a model does.
     pub fn performance(&self, model: &str) -> Option<&Performance> {
         self.performance.get(model)
+    }
+
+    /// Whether versions were drawn as often as the logged probabilities say, since the first request.
+    pub fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// Labels that came after the time to give up.

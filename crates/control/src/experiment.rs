@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use perennial_evaluate::{
-    Algorithm, Conclusion, Earning, ErrorRate, Evidence, ExperimentSpec, GuardrailMetric, LabelledPrediction,
-    Mode, Outcome, Prediction, Rewards, SampleRatio,
+    Algorithm, Choice, Choices, Conclusion, Earning, ErrorRate, Evidence, ExperimentSpec, GuardrailMetric,
+    LabelledPrediction, Mode, Outcome, Prediction, Rewards,
 };
 use perennial_policy::{SignalValues, Truth};
 use perennial_stats::sequential::Design;
-use perennial_types::{ContentHash, TimeSpan, Timestamp};
+use perennial_types::{ContentHash, Rounded, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ pub struct Experiment {
     rewards: Rewards,
     /// Of each arm in order of declaration.
     errors: Vec<ErrorRate>,
-    ratio: SampleRatio,
+    choices: Choices,
     removed: BTreeSet<Arc<str>>,
     /// Whether every arm earns by what it says of a request, whoever answers it.
     #[serde(default)]
@@ -84,7 +84,7 @@ impl Experiment {
             began: None,
             rewards: Rewards::new(earning, &spec.arms),
             errors: vec![ErrorRate::default(); spec.arms.len()],
-            ratio: SampleRatio::new(spec.arms.len()),
+            choices: Choices::default(),
             removed: BTreeSet::new(),
             all_earn,
             leads: false,
@@ -139,9 +139,9 @@ impl Experiment {
         self.errors.get(place)
     }
 
-    /// Whether arms were drawn as often as their shares say; arms in order of declaration.
-    pub fn ratio(&self) -> &SampleRatio {
-        &self.ratio
+    /// Whether models were drawn as often as their shares say.
+    pub fn choices(&self) -> &Choices {
+        &self.choices
     }
 
     /// How many changes of the rewards began a new regime.
@@ -154,27 +154,31 @@ impl Experiment {
         json!({
             "evidence": self.evidence(),
             "regime": self.regime(),
-            "sample_ratio": {"chosen": self.ratio.chosen(), "p_value": self.ratio.p_value()},
+            "sample_ratio": self.sample_ratio(),
             "removed": self.removed,
         })
     }
 
-    /// Take a request of the endpoint into account; `routed` is how its requests are split.
-    pub(crate) fn predicted(&mut self, prediction: &Prediction, routed: Option<&Routed>) {
+    fn sample_ratio(&self) -> serde_json::Value {
+        let arms: BTreeMap<Arc<str>, _> = self
+            .choices
+            .chosen()
+            .map(|arm| (arm.model, json!({"chosen": arm.chosen, "expected": arm.expected})))
+            .collect();
+        json!({"arms": arms, "rows": self.choices.rows(), "p_value": self.choices.p_value()})
+    }
+
+    /// Take a request of the endpoint into account.
+    pub(crate) fn predicted(&mut self, prediction: &Prediction, choice: &Choice) {
         if !self.counts(prediction) {
             return;
         }
-        let drawn = prediction.exposure.drawn.as_ref().map(|drawn| &drawn.model);
-        let Some(place) = self.spec.arms.iter().position(|arm| Some(arm) == drawn) else { return };
+        let Some(drawn) = &prediction.exposure.drawn else { return };
+        let Some(place) = self.spec.arms.iter().position(|arm| *arm == drawn.model) else { return };
         if let Some(errors) = self.errors.get_mut(place) {
             errors.drew(prediction.earner().is_none());
         }
-        let share = |arm: &Arc<str>| {
-            let shares = routed.into_iter().flat_map(|routed| &routed.shares);
-            shares.filter(|share| share.model == *arm).map(|share| share.share).sum()
-        };
-        let shares: Vec<f64> = self.spec.arms.iter().map(share).collect();
-        self.ratio.chose(place, &shares);
+        self.choices.chose_model(choice, &drawn.model);
     }
 
     /// Take a labelled request of the endpoint into account.
@@ -356,8 +360,8 @@ impl Experiment {
         let best = evidence.best.and_then(|best| evidence.arms.get(best));
         match (conclusion, best) {
             (Conclusion::PromoteBest, Some(best)) => {
-                let (name, rows, mean) = (&best.name, best.rows, best.mean.unwrap_or_default());
-                conclude(name, format!("{why}; {name} has the best mean reward, {mean:.4} of {rows}"))
+                let (name, rows, mean) = (&best.name, best.rows, Rounded(best.mean.unwrap_or_default()));
+                conclude(name, format!("{why}; {name} has the best mean reward, {mean} of {rows}"))
             }
             (Conclusion::PromoteBest, None) => {
                 conclude(initial, format!("{why}; not every arm has a reward, so {initial} stays"))

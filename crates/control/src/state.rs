@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use perennial_evaluate::{Feedback, Joined, Prediction};
+use perennial_evaluate::{Choice, Feedback, Joined, Prediction};
 use perennial_policy::SignalKind;
 use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, did_you_mean};
 use serde::{Deserialize, Serialize};
@@ -48,6 +48,8 @@ pub enum Input {
         endpoint: Arc<str>,
         /// The answer.
         prediction: Prediction,
+        /// Who could have answered.
+        choice: Choice,
     },
     /// A label came back.
     Labelled {
@@ -72,9 +74,9 @@ impl State {
     /// When a goal does not compile, which `validate` would have said; nothing changes then.
     pub fn apply(&mut self, input: Input) -> Result<(), ControlError> {
         match input {
-            Input::Predicted { endpoint, prediction } => {
+            Input::Predicted { endpoint, prediction, choice } => {
                 self.position = prediction.position;
-                self.predicted(&endpoint, prediction);
+                self.predicted(&endpoint, prediction, &choice);
                 Ok(())
             }
             Input::Labelled { endpoint, feedback } => {
@@ -92,14 +94,14 @@ impl State {
         }
     }
 
-    fn predicted(&mut self, endpoint: &str, prediction: Prediction) {
+    fn predicted(&mut self, endpoint: &str, prediction: Prediction, choice: &Choice) {
         let Some(state) = self.endpoints.get_mut(endpoint) else { return };
         for model in models_of(self.goal.as_ref(), endpoint) {
             if let Some(state) = self.models.get_mut(model) {
                 state.predicted(model, &prediction);
             }
         }
-        if let Some(joined) = state.predicted(prediction) {
+        if let Some(joined) = state.predicted(prediction, choice) {
             self.learn(endpoint, &joined);
         }
     }

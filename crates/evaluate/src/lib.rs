@@ -29,6 +29,7 @@
 
 mod ab;
 mod assignment;
+mod choices;
 mod counter;
 mod guardrails;
 mod join;
@@ -44,6 +45,7 @@ mod waiting;
 
 pub use ab::{ArmEvidence, Evidence};
 pub use assignment::{by_id, rendezvous};
+pub use choices::{Choice, Choices, Chosen};
 pub use counter::LabelCounter;
 pub use guardrails::{ErrorRate, ErrorRateEvidence};
 pub use join::{

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use perennial_control::{ControlRecord, Input, State};
-use perennial_evaluate::{Exposure, Prediction, Score, Scorer};
+use perennial_evaluate::{Choice, Exposure, Prediction, Score, Scorer};
 use perennial_pipeline::{
     Declared, Fold, PipelineError, PredictionRecord, ServedVersion, control_record, feedback,
 };
@@ -40,7 +40,12 @@ impl ControlFold {
     fn input(record: &Record) -> Result<Option<Input>, PipelineError> {
         let endpoint = Arc::clone(&record.entry.source);
         match record.entry.stream {
-            Stream::Prediction => Ok(Some(Input::Predicted { endpoint, prediction: prediction(record)? })),
+            Stream::Prediction => {
+                let payload: PredictionRecord = serde_json::from_slice(&record.entry.payload)
+                    .map_err(|error| PipelineError::record(record.position, error))?;
+                let prediction = as_prediction(record, &payload);
+                Ok(Some(Input::Predicted { endpoint, prediction, choice: choice(payload) }))
+            }
             Stream::Feedback => Ok(Some(Input::Labelled { endpoint, feedback: feedback(record)? })),
             Stream::Control => {
                 Ok(Some(Input::Control { position: record.position, record: control_record(record)? }))
@@ -89,10 +94,10 @@ impl Fold for ControlFold {
     }
 }
 
-fn prediction(record: &Record) -> Result<Prediction, PipelineError> {
-    let payload: PredictionRecord = serde_json::from_slice(&record.entry.payload)
-        .map_err(|error| PipelineError::record(record.position, error))?;
-    Ok(as_prediction(record, &payload))
+fn choice(payload: PredictionRecord) -> Choice {
+    let arms = payload.probabilities.into_iter();
+    let arms = arms.map(|arm| (Scorer { model: arm.model, number: arm.number }, arm.probability));
+    Choice { unit: payload.unit, arms: arms.collect() }
 }
 
 /// A record of the prediction stream as the label join takes it.

@@ -100,10 +100,9 @@ impl Orchestrator {
         &self.inner.clock
     }
 
-    /// Up to where lineage shows the log: everything that was applied, once no record of it is left to write.
+    /// The last record that lineage holds.
     pub fn projected(&self) -> Position {
-        let applied = *self.inner.pipeline.applied().borrow();
-        self.inner.projected.position(applied)
+        self.inner.projected.position()
     }
 
     /// Wait until lineage holds everything that was applied so far.

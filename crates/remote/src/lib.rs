@@ -29,4 +29,4 @@ pub use keys::{CreatedKey, Key};
 pub use serving::{
     EventReceipt, Feedback, FeedbackResult, FeedbackStatus, Prediction, ProjectChange, ProjectFile, Status,
 };
-pub use traffic::{Experiment, ReportEntry, Rollout, Routing, RoutingArm, WhyThen};
+pub use traffic::{Choices, Chosen, Experiment, ReportEntry, Rollout, Routing, RoutingArm, WhyThen};

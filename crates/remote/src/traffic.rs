@@ -37,6 +37,31 @@ pub struct RoutingArm {
     pub probability: f64,
 }
 
+/// All choices at an endpoint since its first request, held against their probabilities.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Choices {
+    /// Requests for which more than one version could be drawn; of a sticky unit only the first.
+    pub rows: u64,
+    /// How probable counts are that are at least as far from what the logged probabilities say; nothing while there
+    /// were too few choices.
+    pub p_value: Option<f64>,
+    /// What was drawn.
+    pub arms: Vec<Chosen>,
+}
+
+/// How often a model's versions of one role were drawn.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+pub struct Chosen {
+    /// The model.
+    pub model: String,
+    /// `current` or `candidate`.
+    pub role: String,
+    /// How often one was drawn.
+    pub chosen: u64,
+    /// How often one was to be drawn.
+    pub expected: f64,
+}
+
 /// A candidate's way through the stages of its rollout.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 pub struct Rollout {
@@ -110,6 +135,14 @@ impl Client {
     /// When the endpoint is unknown.
     pub async fn traffic(&self, endpoint: &str) -> Result<Vec<Routing>, RemoteError> {
         Ok(self.list(self.url(&["v1", "endpoints", endpoint, "traffic"], &[])).await?.items)
+    }
+
+    /// How often versions were drawn for an endpoint's requests, against the logged probabilities.
+    ///
+    /// # Errors
+    /// When the endpoint is unknown.
+    pub async fn choices(&self, endpoint: &str) -> Result<Choices, RemoteError> {
+        self.get(self.url(&["v1", "endpoints", endpoint, "choices"], &[])).await
     }
 
     /// The rollouts of a model, or of all, newest first.

@@ -21,4 +21,4 @@ pub use baselines::{Baseline, daily_fine_tune, daily_retrain, frozen};
 pub use data::{FIRST_ROWS, Hour, LABEL_DELAY, hours, project};
 pub use frame::{Frame, Inputs};
 pub use play::{Figures, Progress, play};
-pub use report::{Baselines, Report, RolloutEnd, Told, WrittenReport};
+pub use report::{Baselines, Report, RolloutEnd, SampleRatio, Told, WrittenReport};

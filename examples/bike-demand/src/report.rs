@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use perennial_types::{ContentHash, Timestamp};
+use perennial_types::{ContentHash, Rounded, Timestamp};
 use player::{Machine, Shares, Story, Traffic, grouped, list};
 use serde::Serialize;
 
@@ -69,6 +69,8 @@ pub struct Report {
     pub traffic: Vec<Shares>,
     /// The models' shares in the last epoch of the experiment between them, if it is over.
     pub last_epoch: Option<Shares>,
+    /// How the versions that were drawn fit the logged probabilities.
+    pub sample_ratio: SampleRatio,
     /// The endpoint's champion.
     pub champion: Option<String>,
     /// Candidates that went through a rollout.
@@ -77,6 +79,15 @@ pub struct Report {
     pub reports: Vec<WrittenReport>,
     /// Calls that were repeated because the service was away.
     pub repeated: u64,
+}
+
+/// Choices of versions against their logged probabilities, over the whole play.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct SampleRatio {
+    /// How probable choices are that fit no better; nothing after too few.
+    pub p: Option<f64>,
+    /// Requests for which more than one version could be drawn.
+    pub rows: u64,
 }
 
 /// A candidate's rollout.
@@ -163,6 +174,7 @@ impl Report {
             cpu_s: machine.cpu_s,
             lineage: story.lineage.iter().map(|ancestor| ancestor.content_hash).collect(),
             last_epoch: traffic.experiments.last().and_then(|experiment| traffic.last_epoch_of(experiment)),
+            sample_ratio: SampleRatio { p: traffic.choices.p_value, rows: traffic.choices.rows },
             champion: traffic.champion().map(str::to_owned),
             rollouts: rollouts.collect(),
             reports: reports.collect(),
@@ -221,7 +233,13 @@ impl Report {
                 experiment.name, experiment.began, experiment.reason
             );
         }
-        text + &format!("  champion: {}\n", self.champion.as_deref().unwrap_or("none yet"))
+        text += &format!("  champion: {}\n", self.champion.as_deref().unwrap_or("none yet"));
+        let SampleRatio { p, rows } = self.sample_ratio;
+        let p = p.map_or("unknown".to_owned(), |p| format!("{}", Rounded(p)));
+        text + &format!(
+            "  drawn as often as the logged probabilities say: p {p} over {} choices\n",
+            grouped(rows)
+        )
     }
 
     /// How many rollouts ended in which way, with the last reason of each.

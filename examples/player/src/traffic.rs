@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use perennial_remote::{Client, Experiment, ReportEntry, Rollout, Routing};
+use perennial_remote::{Choices, Client, Experiment, ReportEntry, Rollout, Routing};
 use perennial_types::Timestamp;
 use serde::Serialize;
 
@@ -12,6 +12,8 @@ use serde::Serialize;
 pub struct Traffic {
     /// Every split over versions.
     pub routings: Vec<Routing>,
+    /// How often versions were drawn.
+    pub choices: Choices,
     /// Candidates on their way.
     pub rollouts: Vec<Rollout>,
     /// Experiments that began.
@@ -36,6 +38,7 @@ impl Traffic {
     /// When it does not answer, or there is no such endpoint.
     pub async fn read(client: &Client, endpoint: &str) -> Result<Self> {
         let mut routings = client.traffic(endpoint).await.context("reading the traffic")?;
+        let choices = client.choices(endpoint).await.context("reading the choices")?;
         let mut rollouts = client.rollouts(None).await.context("reading the rollouts")?;
         let mut experiments = client.experiments().await.context("reading the experiments")?;
         let mut reports = client.reports(Some(endpoint)).await.context("reading the reports")?;
@@ -43,7 +46,7 @@ impl Traffic {
         rollouts.reverse();
         experiments.reverse();
         reports.reverse();
-        Ok(Self { routings, rollouts, experiments, reports })
+        Ok(Self { routings, choices, rollouts, experiments, reports })
     }
 
     /// The endpoint's champion; nothing before the first version.
@@ -133,8 +136,9 @@ mod tests {
             "name": "x", "endpoint": "e", "began": at(1), "ended": at(4), "champion": "a", "reason": "",
         });
         let experiment: Experiment = serde_json::from_value(json).unwrap();
-        let traffic =
-            Traffic { routings, rollouts: Vec::new(), experiments: vec![experiment], reports: Vec::new() };
+        let choices = Choices { rows: 0, p_value: None, arms: Vec::new() };
+        let (experiments, rollouts, reports) = (vec![experiment], Vec::new(), Vec::new());
+        let traffic = Traffic { routings, choices, rollouts, experiments, reports };
         let steps: Vec<f64> = traffic.shares().iter().map(|step| step.shares["a"]).collect();
         assert_eq!(steps, [0.5, 0.9, 1.0]);
         assert_eq!(traffic.last_epoch_of(&traffic.experiments[0]).unwrap().shares["b"], 0.1);

@@ -120,7 +120,7 @@ fn without_a_lead_the_time_runs_out_and_the_initial_model_stays() {
         .collect();
     assert_eq!(shares, [0.3, 0.7]);
     let experiment = world.state.endpoint("e").unwrap().experiment().unwrap();
-    assert!(experiment.ratio().p_value().unwrap() > 0.001, "traffic is what the split says");
+    assert!(experiment.choices().p_value().unwrap() > 0.001, "traffic is what the split says");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use perennial_control::{
     RolloutMoved, Routed, RunFinished, RunRequest, State, Step, Trained, VersionRef,
 };
 use perennial_evaluate::{
-    EndpointSpec, Exposure, Feedback, LabelSpec, OnFailure, Prediction, Score, Scorer, by_id,
+    Choice, EndpointSpec, Exposure, Feedback, LabelSpec, OnFailure, Prediction, Score, Scorer, by_id,
 };
 use perennial_policy::{
     Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
@@ -250,7 +250,10 @@ impl World {
                 };
                 let label = 100.0 * unit_draw(2, &[&id]);
                 let prediction = self.predict(&endpoint.name, &id, label, h);
-                self.append(Input::Predicted { endpoint: Arc::clone(&endpoint.name), prediction });
+                let routed = self.state.endpoint(&endpoint.name).and_then(|endpoint| endpoint.routed());
+                let choice = Choice { unit: None, arms: routed.map(arms).unwrap_or_default() };
+                let name = Arc::clone(&endpoint.name);
+                self.append(Input::Predicted { endpoint: name, prediction, choice });
                 let draw = hash64(5, &[&id]);
                 if !draw.is_multiple_of(30) {
                     let delay = if draw % 40 == 1 { 24 * 8 } else { 20 + (draw % 9) as i64 };

@@ -172,11 +172,8 @@ async fn infer(
     };
     let mut replies = Vec::with_capacity(queued.len());
     for one in queued {
-        let repeated = one.repeated();
         let reply = one.answered().await?;
-        if !repeated {
-            app.metrics.predicted(&endpoint, reply.fallback);
-        }
+        app.metrics.predicted(&endpoint, reply.fallback);
         replies.push(reply);
     }
     Ok(Json(response(endpoint, id, replies)))

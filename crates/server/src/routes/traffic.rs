@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use perennial_evaluate::Chosen;
 use perennial_store::{Experiment, Rollout, Routing};
-use perennial_types::{Timestamp, did_you_mean};
+use perennial_types::{TimeSpan, Timestamp, did_you_mean};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -36,6 +37,13 @@ pub(super) fn routes() -> Vec<Route> {
         .query(&[FROM, TO, PAGE_SIZE, PAGE_TOKEN])
         .reply(page_of("Routing"))
         .may_be_missing(),
+        Route::get(
+            "/v1/endpoints/{endpoint}/choices",
+            choices,
+            "How often versions were drawn for an endpoint's requests, against the logged probabilities",
+        )
+        .reply(reference("Choices"))
+        .may_be_missing(),
         Route::get("/v1/rollouts", rollouts, "How candidates reached traffic, or did not, newest first")
             .query(&[MODEL, PAGE_SIZE, PAGE_TOKEN])
             .reply(page_of("Rollout"))
@@ -56,11 +64,39 @@ async fn traffic(
 ) -> Result<Json<Listed<Routing>>, Problem> {
     let page = params.page()?;
     let from = params.instant(&FROM)?.unwrap_or(Timestamp::from_micros(0));
-    let traffic = app.lineage().await?.traffic(&endpoint, from, params.instant(&TO)?, &page).await?;
+    // What was decided at the present instant belongs to what is asked about.
+    let to = params.instant(&TO)?.unwrap_or_else(|| app.orchestrator.now() + TimeSpan::from_micros(1));
+    let traffic = app.lineage().await?.traffic(&endpoint, from, to, &page).await?;
     if traffic.items.is_empty() {
         app.check_endpoint(&endpoint)?;
     }
     Ok(listed(traffic, |routing| routing))
+}
+
+/// All choices at an endpoint, held against their probabilities.
+#[derive(Serialize)]
+struct ChoicesReply {
+    endpoint: String,
+    rows: u64,
+    p_value: Option<f64>,
+    arms: Vec<Chosen>,
+}
+
+async fn choices(
+    State(app): State<Arc<App>>,
+    Path(endpoint): Path<String>,
+) -> Result<Json<ChoicesReply>, Problem> {
+    app.check_endpoint(&endpoint)?;
+    // An answer is given a little before its record is applied.
+    app.pipeline().settled().await?;
+    let state = app.orchestrator.state().lock();
+    let choices = state.endpoint(&endpoint).map(|known| known.choices());
+    Ok(Json(ChoicesReply {
+        rows: choices.map_or(0, |choices| choices.rows()),
+        p_value: choices.and_then(|choices| choices.p_value()),
+        arms: choices.into_iter().flat_map(|choices| choices.chosen()).collect(),
+        endpoint,
+    }))
 }
 
 async fn rollouts(State(app): State<Arc<App>>, params: Params) -> Result<Json<Listed<Rollout>>, Problem> {

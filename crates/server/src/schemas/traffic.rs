@@ -10,6 +10,8 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
     vec![
         ("Routing", routing()),
         ("RoutingArm", routing_arm()),
+        ("Choices", choices()),
+        ("Chosen", chosen()),
         ("Rollout", rollout()),
         ("Experiment", experiment()),
         ("Report", report()),
@@ -41,6 +43,34 @@ fn routing_arm() -> Fields {
         .always("model", text("Its model."))
         .always("role", one_of_texts("What it is to its model.", &ARM_ROLES))
         .always("probability", number("Its part of the endpoint's requests, from 0 to 1."))
+}
+
+fn choices() -> Fields {
+    Fields::new("All choices at an endpoint since its first request, held against their probabilities.")
+        .always("endpoint", text("The endpoint."))
+        .always(
+            "rows",
+            whole(
+                "Requests for which more than one version could be drawn; of a sticky unit, only the first one, \
+                 and not more than 10,000 units.",
+            ),
+        )
+        .always(
+            "p_value",
+            nullable(number(
+                "How probable counts are that are at least as far from the sums of the logged probabilities, if \
+                 these are right: below 0.001 they are not. Null while there were too few choices.",
+            )),
+        )
+        .always("arms", list_of(reference("Chosen")))
+}
+
+fn chosen() -> Fields {
+    Fields::new("How often a model's versions of one role were drawn.")
+        .always("model", text("The model."))
+        .always("role", one_of_texts("What they were to it.", &["current", "candidate"]))
+        .always("chosen", whole("How often one was drawn."))
+        .always("expected", number("How often one was to be drawn: the sum of the logged probabilities."))
 }
 
 fn rollout() -> Fields {
@@ -112,6 +142,7 @@ fn report_file() -> Fields {
 
 #[cfg(test)]
 mod tests {
+    use perennial_evaluate::{Chosen, Role};
     use perennial_store::{ArmRole, Experiment, Report, ReportFile, Rollout, Routing, RoutingArm};
     use perennial_types::{ContentHash, Position, Timestamp};
     use serde_json::{Value, json};
@@ -181,6 +212,14 @@ mod tests {
             summary: String::new(),
             files: vec![ReportFile { format: "html".to_owned(), blob: ContentHash::of(b""), bytes: 0 }],
         }
+    }
+
+    #[test]
+    fn the_form_of_a_choice_has_the_members_of_its_structure() {
+        let chosen = Chosen { model: "a".into(), role: Role::Current, chosen: 1, expected: 1.0 };
+        let form = serde_json::to_value(super::chosen().build()).unwrap();
+        let members = super::super::lineage::tests::members;
+        assert_eq!(members(&form["properties"]), members(&json!(chosen)));
     }
 
     #[test]
