@@ -235,7 +235,7 @@ impl Sight<'_> {
         let figure = Metric::from_name(metric).and_then(|metric| {
             performance.and_then(|performance| performance.metric(metric, window, self.at))
         });
-        let kept = self.current.baselines.get(&baseline::key(metric, window));
+        let kept = self.current.baseline(metric, window);
         let baseline = kept.map(|baseline| baseline.value).ok_or_else(|| self.no_baseline(window));
         PerformanceReading {
             value: figure.map(|figure| figure.value),

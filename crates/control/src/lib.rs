@@ -69,7 +69,7 @@ pub use keys::*;
 pub use model::{Baseline, EndedRun, InFlight, ModelState, Version};
 pub use record::*;
 pub use rollback::{LEAST_PAIRED_ROWS, Watch};
-pub use rollout::Rollout;
+pub use rollout::{Rollout, stage_of};
 pub use seen::Seen;
 pub use state::{Input, State};
 pub use step::{Pace, Step};

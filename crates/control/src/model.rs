@@ -8,6 +8,7 @@ use perennial_policy::{Finished, PastRun, PolicyState, RunOutcome};
 use perennial_types::{ContentHash, Position, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::baseline;
 use crate::comparison::Seen;
 use crate::compiled::Compiled;
 use crate::rollback::Watch;
@@ -53,6 +54,14 @@ pub struct Version {
     pub baselines: BTreeMap<Arc<str>, Baseline>,
     /// Where the sample of its training rows is.
     pub reference: Option<ContentHash>,
+}
+
+impl Version {
+    /// What a performance signal of this metric over this window is compared with; nothing yet while the first
+    /// full window of the first version is open.
+    pub fn baseline(&self, metric: &str, window: TimeSpan) -> Option<&Baseline> {
+        self.baselines.get(&baseline::key(metric, window))
+    }
 }
 
 /// The figure that a performance signal is compared with.

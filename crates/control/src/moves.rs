@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::experiment::Instant;
 use crate::model::{InFlight, ModelState};
-use crate::rollout::stage_name;
+use crate::rollout::{stage_in_words, stage_to_json};
 use crate::{
     ControlError, ControlRecord, ExperimentMoved, Goal, MeasureRequest, ReportRequest, ReportSpec,
     RolledBack, RolloutChange, RolloutMoved, State, Step,
@@ -26,10 +26,9 @@ impl State {
             let (rollout, terms) = run.in_rollout()?;
             let (change, reason) = match self.lost(name, model) {
                 Some(reason) => (RolloutChange::Refused, reason),
-                None if rollout.stage().is_none() => (
-                    RolloutChange::Entered(0),
-                    format!("it passed its gates; stage {}", stage_name(terms, 0)),
-                ),
+                None if rollout.stage().is_none() => {
+                    (RolloutChange::Entered(0), format!("it passed its gates; {}", stage_in_words(terms, 0)))
+                }
                 None => return None,
             };
             rollout_moved(name, run, change, reason, now)
@@ -192,9 +191,9 @@ fn rollout_moved(
 ) -> Option<ControlRecord> {
     let (rollout, terms) = run.in_rollout()?;
     let stage = match change {
-        RolloutChange::Entered(stage) => stage_name(terms, stage),
+        RolloutChange::Entered(stage) => stage_to_json(terms, stage),
         RolloutChange::Promoted | RolloutChange::Refused => {
-            stage_name(terms, rollout.stage().map_or(0, |(stage, _)| stage))
+            stage_to_json(terms, rollout.stage().map_or(0, |(stage, _)| stage))
         }
     };
     let compared = rollout.compared(now);

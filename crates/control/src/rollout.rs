@@ -1,11 +1,10 @@
 //! A candidate on its way to traffic.
 
-use std::sync::Arc;
-
 use perennial_evaluate::{LabelledPrediction, Prediction};
 use perennial_policy::{Otherwise, SignalValues, StageSpec, Truth};
 use perennial_types::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 
 use crate::comparison::{Compared, Comparison, Proof, Seen};
 use crate::compiled::{Compiled, Members};
@@ -46,6 +45,11 @@ impl Rollout {
     /// The index of its stage, and when it was entered.
     pub fn stage(&self) -> Option<(usize, Timestamp)> {
         self.stage
+    }
+
+    /// When it entered its first stage.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.since
     }
 
     /// What it has shown at an instant, held against the current version.
@@ -93,7 +97,7 @@ impl Rollout {
         let number = self.version.number;
         match self.stage {
             Some((stage, since)) => {
-                format!("candidate {number} is in rollout: stage {} since {since}", stage_name(terms, stage))
+                format!("candidate {number} is in rollout: {} since {since}", stage_in_words(terms, stage))
             }
             None => format!("candidate {number} is about to enter its rollout"),
         }
@@ -137,7 +141,7 @@ impl Rollout {
                 if truth == Truth::True {
                     return Some(next(terms, place, format!("{explanation}; {figures}")));
                 }
-                let over = format!("its {at_most} in {} are over", stage_name(terms, place));
+                let over = format!("its {at_most} in {} are over", stage_in_words(terms, place));
                 (at >= entered + *at_most)
                     .then(|| self.otherwise(terms, place, at, *otherwise, &format!("{over} ({explanation})")))
             }
@@ -185,12 +189,34 @@ fn next(terms: &Terms, place: usize, reason: String) -> Move {
     Move { change, reason }
 }
 
+/// A stage for people: its place, how many there are, and its kind.
+pub(crate) fn stage_in_words(terms: &Terms, stage: usize) -> String {
+    words(stage + 1, terms.stages.len(), stage_name(terms, stage))
+}
+
+/// A stage for records; [`stage_of`] reads it.
+pub(crate) fn stage_to_json(terms: &Terms, stage: usize) -> Json {
+    json!({"name": stage_name(terms, stage), "number": stage + 1, "of": terms.stages.len()})
+}
+
+/// The stage in the evidence of a [`RolloutMoved`](crate::RolloutMoved), for people: `stage 2 of 3 (bandit)`;
+/// nothing if the evidence names none.
+pub fn stage_of(evidence: &Json) -> Option<String> {
+    let stage = evidence.get("stage")?;
+    let number = |member| usize::try_from(stage.get(member)?.as_u64()?).ok();
+    Some(words(number("number")?, number("of")?, stage.get("name")?.as_str()?))
+}
+
+fn words(number: usize, of: usize, name: &str) -> String {
+    format!("stage {number} of {of} ({name})")
+}
+
 /// What a stage is called: its kind.
-pub(crate) fn stage_name(terms: &Terms, stage: usize) -> Arc<str> {
+fn stage_name(terms: &Terms, stage: usize) -> &'static str {
     match terms.stages.get(stage) {
-        Some(StageSpec::Shadow { .. }) => "shadow".into(),
-        Some(StageSpec::Bandit { .. }) => "bandit".into(),
-        Some(StageSpec::Promote) | None => "promote".into(),
+        Some(StageSpec::Shadow { .. }) => "shadow",
+        Some(StageSpec::Bandit { .. }) => "bandit",
+        Some(StageSpec::Promote) | None => "promote",
     }
 }
 

@@ -12,6 +12,7 @@ use crate::compiled::Compiled;
 use crate::endpoint::EndpointState;
 use crate::experiment::Instant;
 use crate::model::ModelState;
+use crate::rollout::stage_of;
 use crate::terms::Terms;
 use crate::{
     Applied, ControlError, ControlRecord, ExperimentGoal, Goal, Judged, Keys, RolledBack, RolloutChange,
@@ -244,7 +245,10 @@ impl State {
             model.move_rollout(&moved.run, moved.change, moved.at);
         }
         let what = match moved.change {
-            RolloutChange::Entered(stage) => format!("entered stage {stage} of its rollout"),
+            RolloutChange::Entered(_) => {
+                let stage = stage_of(&moved.evidence).unwrap_or_else(|| "a stage".to_owned());
+                format!("entered {stage} of its rollout")
+            }
             RolloutChange::Promoted => "was promoted".to_owned(),
             RolloutChange::Refused => "was refused".to_owned(),
         };

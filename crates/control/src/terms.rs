@@ -7,6 +7,7 @@ use perennial_policy::{GateSpec, PolicySpec, RollbackSpec, SignalKind, StageSpec
 use serde::{Deserialize, Serialize};
 
 use crate::Goal;
+use crate::rollout::stage_in_words;
 
 /// They are those of the declarations when the run was started, to the end of its rollback: what is declared
 /// later holds for later runs.
@@ -56,6 +57,11 @@ impl Terms {
             confidence,
             outcome: endpoint.outcome,
         }
+    }
+
+    /// A stage for people, by its index: `stage 2 of 3 (bandit)`.
+    pub fn stage_in_words(&self, stage: usize) -> String {
+        stage_in_words(self, stage)
     }
 
     /// Whether a candidate that passed its gates is promoted without a rollout.

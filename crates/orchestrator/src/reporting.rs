@@ -68,7 +68,8 @@ impl Observer {
         let endpoints = &goal.project.endpoints;
         let endpoint = endpoints.iter().find(|spec| spec.name == request.endpoint).ok_or_else(gone)?;
         let reader = self.pipeline.reader();
-        let history = History::read(reader, goal, endpoint, request)?;
+        let mut history = History::read(reader, endpoint, request)?;
+        history.add_lasting(&self.state.lock(), endpoint, request);
         let window = Window::read(reader, &request.endpoint, request.from, request.to)?;
         let material = Material { request, goal, endpoint, history: &history, window: &window };
         let models = endpoint.models.iter().map(|model| self.model_section(&material, model));
@@ -129,13 +130,15 @@ impl Observer {
             Err(reason) => (None, Some(reason)),
         };
         let task = goal.compiled.model(model).map(|model| model.spec.task);
+        let performance =
+            task.map_or_else(Vec::new, |task| performance(material, model, version.as_ref(), task));
         Ok(ModelSection {
             model: model.to_string(),
             version: version.map(|version| format!("{model}/{}", version.id.number)),
             share: history.share(model, request),
             drift,
             drift_unknown,
-            performance: task.map_or_else(Vec::new, |task| performance(material, model, task)),
+            performance,
         })
     }
 }
@@ -165,8 +168,27 @@ fn rule_of(goal: &Goal, model: &Arc<str>) -> (DriftRule, u64) {
     declared.unwrap_or((DriftRule::default(), MIN_ROWS))
 }
 
+/// What the first signal that watches a metric of a model compares it with; nothing if no policy does, or while
+/// there is no baseline.
+fn baseline(goal: &Goal, model: &Arc<str>, version: &Version, metric: Metric) -> Option<f64> {
+    let policies = goal.project.policies.iter().filter(|policy| policy.models.contains(model));
+    let watched = policies.flat_map(|policy| &policy.signals).find_map(|signal| match &signal.kind {
+        SignalKind::Performance { metric: name, window, .. } => (&**name == metric.name()).then_some(*window),
+        SignalKind::Drift { .. }
+        | SignalKind::Detector { .. }
+        | SignalKind::Staleness
+        | SignalKind::Labels => None,
+    });
+    Some(version.baseline(metric.name(), watched?)?.value)
+}
+
 /// The metrics of a task over the window, step by step.
-fn performance(material: &Material<'_>, model: &Arc<str>, task: Task) -> Vec<MetricSeries> {
+fn performance(
+    material: &Material<'_>,
+    model: &Arc<str>,
+    version: Option<&Version>,
+    task: Task,
+) -> Vec<MetricSeries> {
     let metrics = match task {
         Task::Regression => [Metric::Mae, Metric::Rmse],
         Task::Binary => [Metric::Accuracy, Metric::LogLoss],
@@ -186,7 +208,8 @@ fn performance(material: &Material<'_>, model: &Arc<str>, task: Task) -> Vec<Met
             from = to;
         }
         let unit = metric_unit(metric, material.endpoint);
-        MetricSeries { metric: metric.name().to_owned(), unit, baseline: None, points }
+        let baseline = version.and_then(|version| baseline(material.goal, model, version, metric));
+        MetricSeries { metric: metric.name().to_owned(), unit, baseline, points }
     });
     series.collect()
 }

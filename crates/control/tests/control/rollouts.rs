@@ -1,6 +1,6 @@
 //! Claims about candidates on their way to traffic, and about promotions that are taken back.
 
-use perennial_control::{ControlRecord, RolloutChange, RoutingCause, RunVerdict};
+use perennial_control::{ControlRecord, RolloutChange, RoutingCause, RunVerdict, stage_of};
 use perennial_policy::{Action, Otherwise, PolicySpec, RollbackSpec, StageSpec};
 use perennial_types::TimeSpan;
 
@@ -74,7 +74,7 @@ fn a_worse_candidate_is_refused_when_its_time_is_over_and_counts_as_a_failure() 
     let refused =
         world.rollout_moves().into_iter().find(|moved| moved.change == RolloutChange::Refused).unwrap();
     assert_eq!(refused.version.number, 2);
-    assert!(refused.reason.contains("its 3d in bandit are over"), "{}", refused.reason);
+    assert!(refused.reason.contains("its 3d in stage 2 of 3 (bandit) are over"), "{}", refused.reason);
     assert!(refused.reason.contains("worse by more than 5 % at 90 % confidence"), "{}", refused.reason);
     let model = world.state.model("a").unwrap();
     assert_eq!(model.current().unwrap().id.number, 1);
@@ -102,8 +102,16 @@ fn triggers_are_held_while_a_candidate_is_in_rollout() {
         .map(|(_, decision)| decision.reason.as_str())
         .filter(|reason| reason.contains("candidate 2 is in rollout: stage"))
         .collect();
-    assert!(held.iter().any(|reason| reason.contains("stage shadow since 2011-01-0")), "{held:#?}");
-    assert!(held.iter().any(|reason| reason.contains("stage bandit since 2011-01-0")), "{held:#?}");
+    assert!(held.iter().any(|reason| reason.contains("stage 1 of 3 (shadow) since 2011-01-0")), "{held:#?}");
+    assert!(held.iter().any(|reason| reason.contains("stage 2 of 3 (bandit) since 2011-01-0")), "{held:#?}");
+    let stages: Vec<_> = world
+        .records()
+        .filter_map(|record| match record {
+            ControlRecord::RolloutMoved(moved) => stage_of(&moved.evidence),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(stages[..2], ["stage 1 of 3 (shadow)", "stage 2 of 3 (bandit)"], "{stages:?}");
     let running: Vec<_> = world.runs().into_iter().filter(|run| run.requested_at < hour(24 * 7)).collect();
     assert_eq!(running.len(), 2, "one first fit and one candidate at a time");
 }

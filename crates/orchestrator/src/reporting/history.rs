@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use perennial_control::{
     ControlRecord, DecisionVerdict, ExperimentChange, ReportRequest, RolloutChange, RolloutMoved, Routed,
+    State, stage_of,
 };
 use perennial_evaluate::{EndpointSpec, Joined, LabelJoin};
 use perennial_log::LogReader;
-use perennial_pipeline::{Goal, PipelineError, PredictionRecord, control_record, feedback};
-use perennial_policy::StageSpec;
+use perennial_pipeline::{PipelineError, PredictionRecord, control_record, feedback};
 use perennial_report::{ArmShare, Entry, RolloutEntry, TrafficStep};
 use perennial_types::{Position, Record, Stream, Timestamp};
 
@@ -43,7 +43,6 @@ pub(super) struct Labelled {
 
 /// Reads a window.
 struct Scan<'a> {
-    goal: &'a Goal,
     endpoint: &'a EndpointSpec,
     request: &'a ReportRequest,
     join: LabelJoin,
@@ -56,13 +55,12 @@ impl History {
     /// Read what happened in the window of a report, with the labels that were there when it was due.
     pub(super) fn read(
         reader: &LogReader,
-        goal: &Goal,
         endpoint: &EndpointSpec,
         request: &ReportRequest,
     ) -> Result<Self, OrchestratorError> {
         let join = LabelJoin::new(endpoint.label.give_up_after);
         let (rollouts, history) = (BTreeMap::new(), Self::default());
-        let mut scan = Scan { goal, endpoint, request, join, rollouts, history };
+        let mut scan = Scan { endpoint, request, join, rollouts, history };
         let first = reader.first_at_or_after(request.from)?.max(Position(1));
         let last = Position(reader.first_at_or_after(request.at)?.0.saturating_sub(1));
         if first <= last {
@@ -71,6 +69,26 @@ impl History {
             }
         }
         Ok(scan.history)
+    }
+
+    /// Add the rollouts that go on and did not move in the window, and say of each that does when it began: that
+    /// may be before the window.
+    pub(super) fn add_lasting(&mut self, state: &State, endpoint: &EndpointSpec, request: &ReportRequest) {
+        for name in &endpoint.models {
+            let run = state.model(name).and_then(|model| model.in_flight());
+            let Some((rollout, terms)) = run.and_then(|run| run.in_rollout()) else { continue };
+            let (Some((stage, since)), Some(began)) = (rollout.stage(), rollout.began()) else { continue };
+            let version = format!("{name}/{}", rollout.version().number);
+            if let Some(shown) = self.rollouts.iter_mut().find(|shown| shown.version == version) {
+                shown.began = began;
+            } else if began < request.to {
+                let (model, stage) = (name.to_string(), terms.stage_in_words(stage));
+                let reason = format!("it has been in this stage since {since}");
+                let (outcome, ended) = (None, None);
+                self.rollouts.push(RolloutEntry { model, version, stage, outcome, began, ended, reason });
+            }
+        }
+        self.rollouts.sort_by_key(|rollout| rollout.began);
     }
 
     /// The mean share of a model over the window.
@@ -234,35 +252,23 @@ impl Scan<'_> {
                 version,
                 stage: String::new(),
                 outcome: None,
-                // One that was in progress before the window is shown from where the window begins.
                 began: if moved.change == RolloutChange::Entered(0) { moved.at } else { self.request.from },
                 ended: None,
                 reason: String::new(),
             });
             self.history.rollouts.len() - 1
         });
-        let stage = match moved.change {
-            RolloutChange::Entered(stage) => Some(stage_name(self.goal, moved, stage)),
-            RolloutChange::Promoted | RolloutChange::Refused => None,
-        };
         let rollout = &mut self.history.rollouts[index];
         rollout.reason.clone_from(&moved.reason);
-        match stage {
-            Some(stage) => rollout.stage = stage,
-            None => {
+        match moved.change {
+            RolloutChange::Entered(_) => {}
+            RolloutChange::Promoted | RolloutChange::Refused => {
                 rollout.outcome = Some(kind.to_owned());
                 rollout.ended = Some(moved.at);
             }
         }
-    }
-}
-
-fn stage_name(goal: &Goal, moved: &RolloutMoved, stage: usize) -> String {
-    let policy = goal.project.policies.iter().find(|policy| policy.name == moved.policy);
-    match policy.and_then(|policy| policy.rollout.get(stage)) {
-        Some(StageSpec::Shadow { .. }) => "shadow".to_owned(),
-        Some(StageSpec::Bandit { .. }) => "bandit".to_owned(),
-        Some(StageSpec::Promote) => "promote".to_owned(),
-        None => format!("stage {stage}"),
+        if let Some(stage) = stage_of(&moved.evidence) {
+            rollout.stage = stage;
+        }
     }
 }

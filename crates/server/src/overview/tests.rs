@@ -105,7 +105,7 @@ fn endpoint() -> EndpointPart {
         rollouts: vec![RolloutPart {
             version: "windowed/8".into(),
             policy: "keep-fresh".into(),
-            stage: "stage 2 of 3: bandit".into(),
+            stage: "stage 2 of 3 (bandit)".into(),
             began: at("2011-03-16"),
             reason: "in shadow for 24h: it scored 24 requests".into(),
             evidence: json!({"pairs": 24, "probability_better": null}),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use perennial_control::{Goal, ModelGoal, ModelState, PolicyGoal, Routed, Seen, State as Loop};
+use perennial_control::{Goal, ModelGoal, ModelState, PolicyGoal, Routed, Seen, State as Loop, stage_of};
 use perennial_evaluate::{EndpointSpec, Mode};
 use perennial_policy::{Action, TriggerSpec, Truth};
 use perennial_project::ClockKind;
@@ -208,7 +208,8 @@ async fn add_lineage(overview: &mut Overview, store: &Store, at: Timestamp) -> R
     let rollouts = store.rollouts(None, &page).await?.items;
     let experiments = store.experiments(None, &page).await?.items;
     for endpoint in &mut overview.endpoints {
-        let routings = store.traffic(&endpoint.name, endpoint.from, None, &page).await?;
+        let routings =
+            store.traffic(&endpoint.name, endpoint.from, at + TimeSpan::from_micros(1), &page).await?;
         add_traffic(endpoint, routings.items);
         let reports = PageRequest { page_size: REPORTS, page_token: None };
         let reports = store.reports(Some(&endpoint.name), &reports).await?.items;
@@ -262,7 +263,7 @@ fn rollout_part(rollout: &Rollout) -> RolloutPart {
     RolloutPart {
         version: rollout.version.clone(),
         policy: rollout.policy.clone(),
-        stage: format!("stage {}", rollout.stage + 1),
+        stage: stage_of(&rollout.evidence).unwrap_or_else(|| format!("stage {}", rollout.stage + 1)),
         began: rollout.began,
         reason: rollout.reason.clone(),
         evidence: rollout.evidence.clone(),
