@@ -1,7 +1,7 @@
 //! The verdict on a run that ended.
 
 use crate::model::InFlight;
-use crate::{Outcome, RunVerdict};
+use crate::{Outcome, RunAction, RunVerdict};
 
 /// What becomes of a run with an outcome, and why: a failed gate refuses the candidate; one that passed goes through
 /// its rollout, or is promoted at once where there is none.
@@ -15,6 +15,9 @@ pub(crate) fn verdict(run: &InFlight) -> (RunVerdict, String) {
                 let admitted = run.terms.as_ref().is_some_and(|terms| !terms.promotes_at_once());
                 let verdict = if admitted { RunVerdict::Admitted } else { RunVerdict::Promoted };
                 let reason = match sentences.as_slice() {
+                    [] if run.request.action == RunAction::FirstFit => {
+                        "it is the first version, which has no gate".to_owned()
+                    }
                     [] => format!("{} without a gate", verdict.name()),
                     _ => sentences.join("; "),
                 };

@@ -43,11 +43,9 @@ pub(crate) struct Projected {
 }
 
 impl Projected {
-    /// Up to where lineage shows a log that was applied up to `applied`. Of most records lineage keeps nothing.
-    pub(crate) fn position(&self, applied: Position) -> Position {
-        // `applied` was looked at before: a record is known to be notable before it counts as applied.
-        let projected = *self.projected.borrow();
-        if projected >= *self.notable.borrow() { projected.max(applied) } else { projected }
+    /// The last record that lineage holds.
+    pub(crate) fn position(&self) -> Position {
+        *self.projected.borrow()
     }
 
     /// Wait until lineage holds everything that was applied so far.
@@ -60,7 +58,7 @@ impl Projected {
             return Ok(());
         }
         let reason = self.trouble.lock().clone().unwrap_or_else(|| "it is still catching up".to_owned());
-        Err(OrchestratorError::Lag { projected: self.projected.borrow().0, wanted: wanted.0, reason })
+        Err(OrchestratorError::Lag { projected: self.position().0, wanted: wanted.0, reason })
     }
 }
 
@@ -258,7 +256,8 @@ fn stored_decision(decision: &Decision, decided: &Decided, position: Position) -
         position,
         about: match &decision.policy {
             Some(policy) => format!("policy {policy} on {}", decision.model),
-            None => format!("first version on {}", decision.model),
+            // The verdict on its run is about the same, and ends it.
+            None => traffic::about_versions(&decision.model),
         },
         policy: decision.policy.as_ref().map(ToString::to_string),
         policy_version: decision.policy_version,

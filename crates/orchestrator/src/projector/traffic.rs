@@ -66,7 +66,7 @@ pub(super) async fn judged(
         RunVerdict::Failed => (Verdict::Failed, RunState::Failed),
     };
     let step = Step {
-        about: about_candidate(&judged.model),
+        about: about_versions(&judged.model),
         at: judged.at,
         model: Some(&judged.model),
         endpoint: &judged.endpoint,
@@ -101,7 +101,7 @@ pub(super) async fn rolled_back(
     back: &RolledBack,
 ) -> Result<(), OrchestratorError> {
     let step = Step {
-        about: about_candidate(&back.model),
+        about: about_versions(&back.model),
         at: back.at,
         model: Some(&back.model),
         endpoint: &back.endpoint,
@@ -137,7 +137,7 @@ pub(super) async fn rollout_moved(
         RolloutChange::Refused => (Verdict::Refused, 0, Some(RolloutOutcome::Refused)),
     };
     let step = Step {
-        about: about_candidate(&moved.model),
+        about: about_versions(&moved.model),
         at: moved.at,
         model: Some(&moved.model),
         endpoint: &moved.endpoint,
@@ -295,7 +295,8 @@ fn arms_of(share: &ModelShare) -> Vec<RoutingArm> {
     arms
 }
 
-fn about_candidate(model: &str) -> String {
+/// What a decision is about that changes which version of a model serves, or may.
+pub(super) fn about_versions(model: &str) -> String {
     format!("versions of {model}")
 }
 
