@@ -57,6 +57,7 @@
 //! let reading = shard.read(view.version(), &slot, Timestamp::parse("1970-01-01T03:00:00Z")?);
 //! assert_eq!(view.outputs().columns()[0].name.as_ref(), "slot_demand.rides_avg_7d");
 //! assert_eq!(reading.values, [Value::Double(15.0)]);
+//! assert_eq!(reading.latest, Some(Timestamp::parse("1970-01-01T02:00:00Z")?));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 

@@ -33,6 +33,8 @@ pub struct Reading {
     pub values: Vec<Value>,
     /// The last position that the view's state has taken in.
     pub seen: Position,
+    /// When the newest of the key's events became known; nothing for a key without events.
+    pub latest: Option<Timestamp>,
 }
 
 /// The state of some keys of several views: plain data with one writer.
@@ -108,10 +110,12 @@ impl Shard {
     /// For a view that is not here the values are empty and the position is the start.
     pub fn read(&self, view: ContentHash, key: &EntityKey, at: Timestamp) -> Reading {
         let Some(state) = self.state(view) else {
-            return Reading { values: Vec::new(), seen: Position::START };
+            return Reading { values: Vec::new(), seen: Position::START, latest: None };
         };
-        let values = window::read(&state.view.layout, state.keys.get(key), at.micros());
-        Reading { values: state.view.derive(values), seen: state.seen }
+        let key = state.keys.get(key);
+        let values = window::read(&state.view.layout, key, at.micros());
+        let latest = key.map(|key| Timestamp::from_micros(key.now));
+        Reading { values: state.view.derive(values), seen: state.seen, latest }
     }
 
     /// The last position that a view has taken in: the start for one that is yet to be backfilled.

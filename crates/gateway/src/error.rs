@@ -15,6 +15,14 @@ pub enum GatewayError {
         /// What would help.
         help: String,
     },
+    /// There is no model of this name.
+    #[error("no model {name:?}{help}")]
+    UnknownModel {
+        /// What was asked for.
+        name: String,
+        /// What would help.
+        help: String,
+    },
     /// There is no feature view of this name.
     #[error("no feature view {name:?}{help}")]
     UnknownView {
@@ -23,6 +31,17 @@ pub enum GatewayError {
         /// What would help.
         help: String,
     },
+    /// The view has no feature of this name.
+    #[error("no feature {name:?}{help}")]
+    UnknownFeature {
+        /// What was asked for.
+        name: String,
+        /// What would help.
+        help: String,
+    },
+    /// These features cannot be read together.
+    #[error("{0}")]
+    Selection(String),
     /// The request does not fit.
     #[error("request: {0}")]
     Request(#[from] RowError),
@@ -49,8 +68,11 @@ impl GatewayError {
     /// What a caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::UnknownEndpoint { .. } | Self::UnknownView { .. } => Kind::NotFound,
-            Self::Request(_) => Kind::Invalid,
+            Self::UnknownEndpoint { .. }
+            | Self::UnknownModel { .. }
+            | Self::UnknownView { .. }
+            | Self::UnknownFeature { .. } => Kind::NotFound,
+            Self::Request(_) | Self::Selection(_) => Kind::Invalid,
             Self::IdReused { .. } => Kind::Conflict,
             Self::Pipeline(error) => error.kind(),
             Self::Log(error) => error.kind(),

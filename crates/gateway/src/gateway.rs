@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
-use perennial_features::{EntityKey, Reading, View};
 use perennial_log::{Appended, Durability, Order, Ticket};
-use perennial_pipeline::{Declared, Fold, Pipeline, PipelineError, ServedVersion, key_schema};
+use perennial_pipeline::{Declared, Fold, Pipeline, PipelineError, ServedVersion};
 use perennial_project::ClockKind;
 use perennial_store::Blobs;
-use perennial_types::{Clock, Entry, Position, Record, Schema, Stream, Timestamp, did_you_mean};
+use perennial_types::{Clock, Entry, Position, Record, Row, Schema, Stream, Timestamp, did_you_mean};
 use serde_json::Value as Json;
 
 use crate::GatewayError;
 use crate::endpoint::{Endpoints, Question};
 use crate::replies::{Replies, Reply, request_hash};
+use crate::selection::{EntityReading, Selection, ViewReading};
 
 /// Answers requests. Cheap to clone.
 #[derive(Clone)]
@@ -191,31 +191,50 @@ impl Gateway {
         self.following.endpoints.read().names().cloned().collect()
     }
 
-    /// The features of an entity as of an instant, by the declared version of a view.
+    /// The declared features with these full names; `view.*` stands for all of a view.
     ///
     /// # Errors
-    /// When there is no such view, or the key does not fit its entity.
-    pub fn features(
-        &self,
-        view: &str,
-        key: &Json,
-        at: Timestamp,
-    ) -> Result<(Arc<View>, Reading), GatewayError> {
+    /// As of [`Selection::by_names`].
+    pub fn select<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Selection, GatewayError> {
         let declared = self.pipeline.declared();
         let views = declared.goal().map(|goal| goal.compiled.views.as_slice()).unwrap_or_default();
-        let found = views.iter().find(|known| &*known.spec().name == view);
-        let found = found.ok_or_else(|| GatewayError::UnknownView {
-            name: view.to_owned(),
-            help: did_you_mean(view, views.iter().map(|known| &*known.spec().name)),
-        })?;
-        let key = key_schema(found).decode_json(key)?;
-        let reading = self.pipeline.engine().read(found.version(), &EntityKey::from_values(&key), at);
-        let reading = reading.ok_or_else(|| GatewayError::Internal(format!("view {view:?} is not live")))?;
-        Ok((Arc::clone(found), reading))
+        Selection::by_names(views, names)
+    }
+
+    /// The features that a declared model looks up.
+    ///
+    /// # Errors
+    /// When there is no such model, and as of [`Selection::of_model`].
+    pub fn select_for_model(&self, name: &str) -> Result<Selection, GatewayError> {
+        let declared = self.pipeline.declared();
+        let models = declared.goal().map(|goal| goal.compiled.models.as_slice()).unwrap_or_default();
+        let model = models.iter().find(|model| *model.spec.name == *name);
+        Selection::of_model(model.ok_or_else(|| GatewayError::UnknownModel {
+            name: name.to_owned(),
+            help: did_you_mean(name, models.iter().map(|known| &*known.spec.name)),
+        })?)
+    }
+
+    /// Read selected features of entities, each a row of [`Selection::entity`], as of an instant.
+    ///
+    /// # Errors
+    /// When a view is not live any more.
+    pub fn read(
+        &self,
+        selection: &Selection,
+        entities: &[Row],
+        at: Timestamp,
+    ) -> Result<(Vec<EntityReading>, Vec<ViewReading>), GatewayError> {
+        selection.read(self.pipeline.engine(), entities, at)
     }
 }
 
 impl Predicting {
+    /// Whether the id was answered before, so that the reply of then is given again.
+    pub fn repeated(&self) -> bool {
+        matches!(self.given, Given::Before(_))
+    }
+
     /// Wait until the record is written, and give the reply.
     ///
     /// # Errors

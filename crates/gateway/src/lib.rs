@@ -37,9 +37,11 @@ mod error;
 mod features;
 mod gateway;
 mod replies;
+mod selection;
 mod traffic;
 mod version;
 
 pub use error::GatewayError;
 pub use gateway::{Gateway, GatewayFold, GatewayHandle, Predicting};
 pub use replies::Reply;
+pub use selection::{EntityReading, Selection, ViewReading};

@@ -100,9 +100,10 @@ impl Orchestrator {
         &self.inner.clock
     }
 
-    /// The last record that lineage holds.
+    /// Up to where lineage shows the log: everything that was applied, once no record of it is left to write.
     pub fn projected(&self) -> Position {
-        self.inner.projected.position()
+        let applied = *self.inner.pipeline.applied().borrow();
+        self.inner.projected.position(applied)
     }
 
     /// Wait until lineage holds everything that was applied so far.

@@ -43,9 +43,11 @@ pub(crate) struct Projected {
 }
 
 impl Projected {
-    /// The last record that lineage holds.
-    pub(crate) fn position(&self) -> Position {
-        *self.projected.borrow()
+    /// Up to where lineage shows a log that was applied up to `applied`. Of most records lineage keeps nothing.
+    pub(crate) fn position(&self, applied: Position) -> Position {
+        // `applied` was looked at before: a record is known to be notable before it counts as applied.
+        let projected = *self.projected.borrow();
+        if projected >= *self.notable.borrow() { projected.max(applied) } else { projected }
     }
 
     /// Wait until lineage holds everything that was applied so far.
@@ -58,7 +60,7 @@ impl Projected {
             return Ok(());
         }
         let reason = self.trouble.lock().clone().unwrap_or_else(|| "it is still catching up".to_owned());
-        Err(OrchestratorError::Lag { projected: self.position().0, wanted: wanted.0, reason })
+        Err(OrchestratorError::Lag { projected: self.projected.borrow().0, wanted: wanted.0, reason })
     }
 }
 

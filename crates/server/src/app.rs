@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perennial_gateway::Gateway;
-use perennial_orchestrator::Orchestrator;
+use perennial_orchestrator::{Orchestrator, OrchestratorError};
 use perennial_pipeline::Pipeline;
 use perennial_store::Store;
 use perennial_types::{Clock, did_you_mean};
@@ -52,6 +52,12 @@ impl App {
         }
         let help = did_you_mean(name, state.models().map(|(known, _)| &**known));
         Err(Problem::not_found(format!("no model {name:?}{help}")))
+    }
+
+    /// Refuse a report that is not declared.
+    pub(crate) fn check_report(&self, name: &str) -> Result<(), Problem> {
+        let reported = self.orchestrator.state().lock().report_on_demand(name, self.orchestrator.now());
+        Ok(reported.map(drop).map_err(OrchestratorError::from)?)
     }
 
     /// Refuse an endpoint that is not declared.

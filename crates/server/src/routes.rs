@@ -28,6 +28,7 @@ pub(crate) fn all() -> Vec<Route> {
         predict::routes(),
         feedback::routes(),
         features::routes(),
+        features::feast::routes(),
         models::routes(),
         lineage::routes(),
         deployments::routes(),

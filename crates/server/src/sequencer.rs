@@ -73,10 +73,15 @@ impl Sequencer {
         if self.orchestrator.is_due(at) {
             // A task of its own: a client that goes away does not leave an instant half done.
             let orchestrator = self.orchestrator.clone();
-            let advancing = tokio::spawn(async move { (orchestrator.advance_to(at).await, turn) });
-            let (advanced, back) = advancing.await.map_err(|error| Problem::of(Kind::Internal, &error))?;
-            advanced.map_err(|error| Problem::of(error.kind(), &error))?;
-            turn = back;
+            let advancing = tokio::spawn(async move {
+                let advanced = orchestrator.advance_to(at).await;
+                // What was done by then is not done again, whoever waits for it, and even if not all of it could be.
+                let done = orchestrator.pipeline().last_available_at();
+                *turn = if advanced.is_ok() { Some(at) } else { (*turn).max(done) };
+                advanced.map(|()| turn)
+            });
+            let advanced = advancing.await.map_err(|error| Problem::of(Kind::Internal, &error))?;
+            turn = advanced.map_err(|error| Problem::of(error.kind(), &error))?;
         }
         *turn = Some(at);
         Ok(Admitted { at, _turn: Some(turn) })

@@ -10,7 +10,7 @@ use crate::StoreError;
 pub struct PageRequest {
     /// How many items at most, from 1 to [`PageRequest::LARGEST`].
     pub page_size: u32,
-    /// The `next` of the page before; nothing for the first page.
+    /// What the page before named as `next`; nothing for the first page.
     pub page_token: Option<String>,
 }
 
@@ -64,7 +64,7 @@ impl PageRequest {
     pub(crate) fn foreign(&self, list: &str) -> StoreError {
         let token = self.page_token.as_deref().unwrap_or_default();
         StoreError::Invalid(format!(
-            "{token:?} is no page token of {list}; take `next` of the page before, or leave it out to start over"
+            "{token:?} is no page token of {list}; take `next_page_token` of the page before, or leave it out to start over"
         ))
     }
 

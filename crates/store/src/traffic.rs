@@ -111,8 +111,8 @@ impl Store {
         Ok(rows.into_iter().map(|Json(served)| served).collect())
     }
 
-    /// How an endpoint's requests were split from an instant on and before another, newest first: what was in
-    /// force when the stretch begins is the last of it.
+    /// How an endpoint's requests were split from an instant on and before another (or up to now), newest first:
+    /// what was in force when the stretch begins is the last of it.
     ///
     /// # Errors
     /// When an instant is outside the calendar, the page makes no sense, or the database is away.
@@ -120,19 +120,20 @@ impl Store {
         &self,
         endpoint: &str,
         from: Timestamp,
-        to: Timestamp,
+        to: Option<Timestamp>,
         page: &PageRequest,
     ) -> Result<Page<Routing>, StoreError> {
-        let list = format!("traffic of {endpoint} from {from} to {to}");
+        let until = to.map_or_else(|| "now".to_owned(), |to| to.to_string());
+        let list = format!("traffic of {endpoint} from {from} to {until}");
         let query = sqlx::query_as::<_, (i64, Json<Routing>)>(
             "SELECT g.internal, TO_JSONB(g)
              FROM routing_row g
-             WHERE g.endpoint = $1 AND g.at < $3 AND g.internal < $4
+             WHERE g.endpoint = $1 AND ($3 IS NULL OR g.at < $3) AND g.internal < $4
                AND g.at >= COALESCE((SELECT MAX(c.at) FROM routing c WHERE c.endpoint = $1 AND c.at <= $2), $2)
              ORDER BY g.internal DESC
              LIMIT $5",
         );
-        let query = query.bind(endpoint).bind(instant(from)?).bind(instant(to)?);
+        let query = query.bind(endpoint).bind(instant(from)?).bind(to.map(instant).transpose()?);
         let rows = query.bind(page.before(&list)?).bind(page.limit()?).fetch_all(self.pool()).await;
         let rows = rows.map_err(StoreError::asked(format!("list the {list}")))?;
         Ok(page.page(&list, rows.into_iter().map(|(id, Json(routing))| (id, routing)).collect()))

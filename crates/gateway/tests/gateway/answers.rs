@@ -111,8 +111,10 @@ fn the_features_of_every_model_of_the_endpoint_are_recorded_as_served() {
         assert_eq!((&view.key, view.seen), (&json!({"zone": "x"}), Position(3)));
         let features: Vec<&Json> = view.features.as_object().unwrap().values().collect();
         assert_eq!(features, [&value]);
-        let (_, reading) = world.gateway.features(&view.view, &json!({"zone": "x"}), minute(3)).unwrap();
-        assert_eq!(reading.values[0].to_json(), value);
+        let selection = world.gateway.select([format!("{}.*", view.view).as_str()]).unwrap();
+        let entity = selection.entity().decode_json(&json!({"zone": "x"})).unwrap();
+        let (readings, _) = world.gateway.read(&selection, &[entity], minute(3)).unwrap();
+        assert_eq!(readings[0].values[0].to_json(), value);
     }
     world.settle();
 }
@@ -139,8 +141,16 @@ fn a_fault_of_a_request_is_named() {
         (error.kind(), error.to_string()),
         (Kind::NotFound, "no endpoint \"far\"; did you mean \"fare\"?".into())
     );
-    let error = world.gateway.features("zon", &json!({}), minute(1)).err().unwrap();
-    assert_eq!(error.to_string(), "no feature view \"zon\"; did you mean \"zone\"?");
+    for (names, message) in [
+        (&["zon.*"][..], "no feature view \"zon\"; did you mean \"zone\"?"),
+        (&["zone"], "\"zone\" is no feature; write view.feature, or view.* for all of a view"),
+        (&[], "name at least one feature, such as view.*"),
+    ] {
+        let error = world.gateway.select(names.iter().copied()).err().unwrap();
+        assert_eq!(error.to_string(), message);
+    }
+    let error = world.gateway.select_for_model("fares").err().unwrap();
+    assert!(error.to_string().starts_with("no model \"fares\""), "{error}");
     assert_eq!(world.pipeline.head(), head, "what is refused is not recorded");
 }
 

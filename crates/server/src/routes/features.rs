@@ -1,31 +1,43 @@
-//! Features of one entity.
+//! Features of entities, as they are at an instant.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
 use perennial_features::View;
-use perennial_types::{ContentHash, Position, Timestamp, did_you_mean};
+use perennial_gateway::{EntityReading, Selection, ViewReading};
+use perennial_types::{ContentHash, Position, Row, Timestamp, did_you_mean};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::App;
+use crate::body::{Body, json, members, take, take_text};
 use crate::parameters::{Form, Param, Params};
 use crate::problem::{Path, Problem};
-use crate::route::Route;
+use crate::route::{Route, Scope};
 use crate::schemas::reference;
+
+pub(super) mod feast;
 
 /// Reading does not move time on.
 const AS_OF: Param =
     Param { name: "at", about: "The instant whose windows are read; left out: now.", form: Form::Instant };
 
+/// The most entities that are read by one request.
+pub(crate) const MOST_ENTITIES: usize = 10_000;
+
 pub(super) fn routes() -> Vec<Route> {
-    let read = Route::get("/v1/features/{view}", read, "The features of one entity")
+    let one = Route::get("/v1/features/{view}", read, "The features of one entity")
         .query(&[AS_OF])
         .other_query("The entity: each of the view's entity columns with its value.")
         .reply(reference("Features"))
         .may_be_missing();
-    vec![read]
+    let many = Route::post(Scope::Read, "/v1/features", read_many, "Features of many entities, of any views")
+        .body(reference("FeaturesRequest"))
+        .reply(reference("FeatureRows"))
+        .may_be_missing();
+    vec![one, many]
 }
 
 /// What a view says of an entity.
@@ -37,6 +49,8 @@ struct Features {
     at: Timestamp,
     /// Events up to here were seen.
     position: Position,
+    latest: Option<Timestamp>,
+    late_events: u64,
     /// By full name, those that are NULL included.
     features: Map<String, Value>,
 }
@@ -46,48 +60,129 @@ async fn read(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Json<Features>, Problem> {
-    let view = declared(&app, &name)?;
-    let entity = entity(&view, params.pairs())?;
+    let selection = app.gateway.select([format!("{name}.*").as_str()])?;
+    let entity = entity(&selection, &name, params.pairs())?;
     let at = params.instant(&AS_OF)?.unwrap_or_else(|| app.orchestrator.now());
-    let (view, reading) = app.gateway.features(&name, &entity, at)?;
-    let names = view.outputs().columns().iter().map(|column| column.name.to_string());
-    let features = names.zip(reading.values.iter().map(perennial_types::Value::to_json)).collect();
-    let (name, version) = (Arc::clone(&view.spec().name), view.version());
-    Ok(Json(Features { view: name, version, entity, at, position: reading.seen, features }))
+    let json = selection.entity().encode_json(&entity);
+    let (readings, views) = app.gateway.read(&selection, &[entity], at)?;
+    let (Some(reading), Some(view)) = (readings.first(), views.first()) else {
+        return Err(Problem::not_found(format!("no feature view {name:?}")));
+    };
+    let values = reading.values.iter().map(perennial_types::Value::to_json);
+    Ok(Json(Features {
+        view: Arc::clone(&view.view.spec().name),
+        version: view.view.version(),
+        entity: json,
+        at,
+        position: view.seen,
+        latest: reading.latest,
+        late_events: view.late_events,
+        features: selection.names().map(ToString::to_string).zip(values).collect(),
+    }))
 }
 
-fn declared(app: &App, name: &str) -> Result<Arc<View>, Problem> {
-    let declared = app.pipeline().declared();
-    let views = declared.goal().map(|goal| goal.compiled.views.as_slice()).unwrap_or_default();
-    match views.iter().find(|view| &*view.spec().name == name) {
-        Some(view) => Ok(Arc::clone(view)),
-        None => {
-            let help = did_you_mean(name, views.iter().map(|view| &*view.spec().name));
-            Err(Problem::not_found(format!("no feature view {name:?}{help}")))
-        }
-    }
-}
-
-/// The entity key as JSON: each column with the value of its type.
-fn entity(view: &View, pairs: &[(String, String)]) -> Result<Value, Problem> {
-    let columns = view.entity();
+/// The entity of a query.
+fn entity(selection: &Selection, view: &str, pairs: &[(String, String)]) -> Result<Row, Problem> {
+    let columns = selection.entity().columns();
     for (name, _) in pairs.iter().filter(|(name, _)| name != AS_OF.name) {
         if columns.iter().all(|column| *column.name != **name) {
             let help = did_you_mean(name, columns.iter().map(|column| &*column.name));
-            let view = &view.spec().name;
             return Err(Problem::invalid(format!("view {view:?} has no entity column {name:?}{help}")));
         }
     }
-    let mut entity = Map::new();
+    let mut entity = Row::with_capacity(columns.len());
     for column in columns {
         let Some((_, text)) = pairs.iter().find(|(name, _)| **name == *column.name) else {
-            let (view, column) = (&view.spec().name, &column.name);
+            let column = &column.name;
             return Err(Problem::invalid(format!(
                 "entity column {column:?} of view {view:?} is missing; give it as ?{column}=…"
             )));
         };
-        let value = column.decode_text(text).map_err(|error| Problem::invalid(error.to_string()))?;
-        entity.insert(column.name.to_string(), value.to_json());
+        entity.push(column.decode_text(text).map_err(|error| Problem::invalid(error.to_string()))?);
     }
-    Ok(Value::Object(entity))
+    Ok(entity)
+}
+
+/// Values of many entities: the names once, then a row for each entity in the order of the request.
+#[derive(Serialize)]
+struct FeatureRows {
+    at: Timestamp,
+    features: Vec<Arc<str>>,
+    rows: Vec<FeatureRow>,
+    /// By name.
+    views: BTreeMap<Arc<str>, ViewStatus>,
+}
+
+#[derive(Serialize)]
+struct FeatureRow {
+    values: Vec<Value>,
+    latest: Option<Timestamp>,
+}
+
+/// Up to where a view was read.
+#[derive(Serialize)]
+struct ViewStatus {
+    version: ContentHash,
+    position: Position,
+    late_events: u64,
+}
+
+async fn read_many(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<FeatureRows>, Problem> {
+    let what = "a request for features";
+    let mut members = members(json(&body)?, what, &["features", "entities", "at"])?;
+    let names = texts(take(&mut members, what, "features")?, "features")?;
+    let at = match take_text(&mut members, what, "at")? {
+        Some(text) => {
+            Timestamp::parse(&text).map_err(|error| Problem::invalid(format!("\"at\": {error}")))?
+        }
+        None => app.orchestrator.now(),
+    };
+    let selection = app.gateway.select(names.iter().map(String::as_str))?;
+    let Value::Array(entities) = take(&mut members, what, "entities")? else {
+        return Err(Problem::invalid("\"entities\" is an array of objects, each an entity by its columns"));
+    };
+    let entities = decode(&selection, &entities)?;
+    let (readings, views) = app.gateway.read(&selection, &entities, at)?;
+    Ok(Json(FeatureRows {
+        at,
+        features: selection.names().cloned().collect(),
+        rows: readings.iter().map(row).collect(),
+        views: views.iter().map(status).collect(),
+    }))
+}
+
+/// A list of texts.
+fn texts(json: Value, name: &str) -> Result<Vec<String>, Problem> {
+    serde_json::from_value(json).map_err(|_| Problem::invalid(format!("{name:?} is an array of texts")))
+}
+
+/// The entities of a request as rows of the selection's columns.
+fn decode(selection: &Selection, entities: &[Value]) -> Result<Vec<Row>, Problem> {
+    check_count(entities.len())?;
+    let rows = entities.iter().zip(1..).map(|(entity, number)| {
+        let row = selection.entity().decode_json(entity);
+        row.map_err(|error| Problem::invalid(format!("entity {number}: {error}")))
+    });
+    rows.collect()
+}
+
+fn check_count(entities: usize) -> Result<(), Problem> {
+    match entities <= MOST_ENTITIES {
+        true => Ok(()),
+        false => Err(Problem::invalid(format!(
+            "{entities} entities in one request; read at most {MOST_ENTITIES} at a time"
+        ))),
+    }
+}
+
+fn row(reading: &EntityReading) -> FeatureRow {
+    let values = reading.values.iter().map(perennial_types::Value::to_json).collect();
+    FeatureRow { values, latest: reading.latest }
+}
+
+fn status(reading: &ViewReading) -> (Arc<str>, ViewStatus) {
+    let view: &View = &reading.view;
+    let status =
+        ViewStatus { version: view.version(), position: reading.seen, late_events: reading.late_events };
+    (Arc::clone(&view.spec().name), status)
 }

@@ -172,8 +172,11 @@ async fn infer(
     };
     let mut replies = Vec::with_capacity(queued.len());
     for one in queued {
+        let repeated = one.repeated();
         let reply = one.answered().await?;
-        app.metrics.predicted(&endpoint, reply.fallback);
+        if !repeated {
+            app.metrics.predicted(&endpoint, reply.fallback);
+        }
         replies.push(reply);
     }
     Ok(Json(response(endpoint, id, replies)))

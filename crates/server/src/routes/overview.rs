@@ -208,8 +208,7 @@ async fn add_lineage(overview: &mut Overview, store: &Store, at: Timestamp) -> R
     let rollouts = store.rollouts(None, &page).await?.items;
     let experiments = store.experiments(None, &page).await?.items;
     for endpoint in &mut overview.endpoints {
-        let routings =
-            store.traffic(&endpoint.name, endpoint.from, at + TimeSpan::from_micros(1), &page).await?;
+        let routings = store.traffic(&endpoint.name, endpoint.from, None, &page).await?;
         add_traffic(endpoint, routings.items);
         let reports = PageRequest { page_size: REPORTS, page_token: None };
         let reports = store.reports(Some(&endpoint.name), &reports).await?.items;

@@ -84,9 +84,12 @@ async fn predict(
         let admitted = app.sequencer.admit(params.at()?).await?;
         app.gateway.predict(&endpoint, id.as_deref(), &request, admitted.at())?
     };
+    let repeated = queued.repeated();
     let reply = queued.answered().await?;
     tracing::debug!(endpoint, id = %reply.id, position = %reply.position, "answered prediction {}", reply.id);
-    app.metrics.predicted(&endpoint, reply.fallback);
+    if !repeated {
+        app.metrics.predicted(&endpoint, reply.fallback);
+    }
     Ok(Json(Prediction::of(reply)))
 }
 

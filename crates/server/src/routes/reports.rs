@@ -61,6 +61,8 @@ async fn write(
     let name = name.ok_or_else(|| Problem::invalid("name the declared report as {\"report\": \"…\"}"))?;
     let clock =
         app.orchestrator.clock_kind().ok_or_else(|| Problem::not_found("no project is applied yet"))?;
+    // Admission moves the event clock on, so that a report that nobody declared is refused before it.
+    app.check_report(&name)?;
     let admitted = app.sequencer.admit_change(params.at()?, clock).await?;
     let Reported { request, .. } = app.orchestrator.write_report(&name, admitted.at()).await?;
     drop(admitted);

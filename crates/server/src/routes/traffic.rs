@@ -6,7 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use perennial_evaluate::Chosen;
 use perennial_store::{Experiment, Rollout, Routing};
-use perennial_types::{TimeSpan, Timestamp, did_you_mean};
+use perennial_types::{Timestamp, did_you_mean};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -64,9 +64,7 @@ async fn traffic(
 ) -> Result<Json<Listed<Routing>>, Problem> {
     let page = params.page()?;
     let from = params.instant(&FROM)?.unwrap_or(Timestamp::from_micros(0));
-    // What was decided at the present instant belongs to what is asked about.
-    let to = params.instant(&TO)?.unwrap_or_else(|| app.orchestrator.now() + TimeSpan::from_micros(1));
-    let traffic = app.lineage().await?.traffic(&endpoint, from, to, &page).await?;
+    let traffic = app.lineage().await?.traffic(&endpoint, from, params.instant(&TO)?, &page).await?;
     if traffic.items.is_empty() {
         app.check_endpoint(&endpoint)?;
     }

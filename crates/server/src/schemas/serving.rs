@@ -2,18 +2,14 @@
 
 use super::{
     Fields, any_object, anything, hash, instant, list_of, map_of, nullable, number, one_of_texts, reference,
-    text, whole,
+    text, truth, whole,
 };
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
-    let mut schemas = vec![
-        ("Problem", problem()),
-        ("Fault", fault()),
-        ("RefusedRow", refused_row()),
-        ("Status", status()),
-        ("Features", features()),
-    ];
+    let mut schemas =
+        vec![("Problem", problem()), ("Fault", fault()), ("RefusedRow", refused_row()), ("Status", status())];
+    schemas.extend(features());
     schemas.extend(requests());
     schemas.extend(declarations());
     schemas
@@ -56,17 +52,98 @@ fn status() -> Fields {
         .always("version", text("The version of the program."))
 }
 
-fn features() -> Fields {
-    Fields::new("What a view says of an entity.")
-        .always("view", text("The view."))
-        .always("version", hash("Hash of its definition."))
-        .always("entity", any_object("The entity's columns."))
-        .always("at", instant("The instant whose windows were read."))
-        .always("position", whole("Events up to here were seen."))
-        .always(
-            "features",
-            map_of(anything("A value; null where it is unknown."), "The features by full name."),
-        )
+fn features() -> Vec<(&'static str, Fields)> {
+    let latest = || nullable(instant("When the entity's newest event became known; null if there is none."));
+    let late = || whole("Events that were late so far and were merged into their tiles, of any entity.");
+    let entities = || whole("Events up to here were seen.");
+    let names = || list_of(text("A feature's full name: view.feature, or view.* for all of a view."));
+    let feast_names = "view:feature, or view:* for all of a view.";
+    vec![
+        (
+            "Features",
+            Fields::new("What a view says of an entity.")
+                .always("view", text("The view."))
+                .always("version", hash("Hash of its definition."))
+                .always("entity", any_object("The entity's columns."))
+                .always("at", instant("The instant whose windows were read."))
+                .always("position", entities())
+                .always("latest", latest())
+                .always("late_events", late())
+                .always(
+                    "features",
+                    map_of(anything("A value; null where it is unknown."), "The features by full name."),
+                ),
+        ),
+        (
+            "FeaturesRequest",
+            Fields::new("Features to read, and of which entities.")
+                .always("features", names())
+                .always("entities", list_of(any_object("An entity: every entity column with its value.")))
+                .maybe("at", nullable(instant("The instant whose windows are read; left out: now.")))
+                .closed(),
+        ),
+        (
+            "FeatureRows",
+            Fields::new("Features of many entities.")
+                .always("at", instant("The instant whose windows were read."))
+                .always("features", list_of(text("The features' full names.")))
+                .always("rows", list_of(reference("FeatureRow")))
+                .always("views", map_of(reference("ViewStatus"), "The views that were read.")),
+        ),
+        (
+            "FeatureRow",
+            Fields::new("The features of an entity; rows are in the order of the request.")
+                .always("values", list_of(anything("A value; null where it is unknown.")))
+                .always("latest", latest()),
+        ),
+        (
+            "ViewStatus",
+            Fields::new("Up to where a view was read.")
+                .always("version", hash("Hash of its definition."))
+                .always("position", entities())
+                .always("late_events", late()),
+        ),
+        (
+            "FeastRequest",
+            Fields::new("A request of Feast's SDK; give features or a feature service.")
+                .maybe("features", list_of(text(feast_names)))
+                .maybe("feature_service", nullable(text("A model, whose features are read.")))
+                .always(
+                    "entities",
+                    map_of(
+                        list_of(anything("A value.")),
+                        "The values of each entity column, all of a length.",
+                    ),
+                )
+                .maybe("full_feature_names", truth("Whether names begin with the view's: view__feature."))
+                .maybe("include_feature_view_version_metadata", truth("Taken, and without effect."))
+                .closed(),
+        ),
+        (
+            "FeastReply",
+            Fields::new("The entities' columns, then the features.")
+                .always("metadata", reference("FeastMetadata"))
+                .always("results", list_of(reference("FeastColumn")))
+                .always("status", truth("Always true.")),
+        ),
+        (
+            "FeastMetadata",
+            Fields::new("What the results are.").always("feature_names", list_of(text("A name."))),
+        ),
+        (
+            "FeastColumn",
+            Fields::new("A column of the reply, an element for each entity.")
+                .always("values", list_of(anything("A value.")))
+                .always(
+                    "statuses",
+                    list_of(one_of_texts("Whether the value is known.", &["PRESENT", "NULL_VALUE"])),
+                )
+                .always(
+                    "event_timestamps",
+                    list_of(instant("When the entity's newest event became known; 1970 if there is none.")),
+                ),
+        ),
+    ]
 }
 
 fn requests() -> Vec<(&'static str, Fields)> {

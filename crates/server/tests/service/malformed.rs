@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::conforming::{check, form};
 use crate::stack::{Answer, Stack};
 
-const CASES: [(&str, &str, &str, u16, &str); 55] = [
+const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("GET", "/v1", "", 404, "no route /v1"),
     ("POST", "/v1/reports", "{\"report\":\"weekly\"}", 404, "weekly"),
     ("POST", "/v1/reports", "{\"name\":\"weekly\"}", 400, "has no member \"name\""),
@@ -48,6 +48,37 @@ const CASES: [(&str, &str, &str, u16, &str); 55] = [
     ("GET", "/v1/features/slot_demand?slot=x", "", 400, "wants int64"),
     ("GET", "/v1/features/slot_demand?slit=1", "", 400, "did you mean \"slot\"?"),
     ("GET", "/v1/features/slots?slot=1", "", 404, "no feature view \"slots\""),
+    ("POST", "/v1/features", "{\"features\":[\"slot_demand.*\"]}", 400, "lacks the member \"entities\""),
+    (
+        "POST",
+        "/v1/features",
+        "{\"features\":[\"slots.*\"],\"entities\":[]}",
+        404,
+        "no feature view \"slots\"",
+    ),
+    ("POST", "/v1/features", "{\"features\":[\"slot_demand.ride\"],\"entities\":[]}", 404, "did you mean"),
+    (
+        "POST",
+        "/v1/features",
+        "{\"features\":[\"slot_demand.*\"],\"entities\":[{}]}",
+        400,
+        "entity 1: column \"slot\"",
+    ),
+    ("POST", "/v1/features", "{\"features\":[],\"entities\":[]}", 400, "name at least one feature"),
+    (
+        "POST",
+        "/get-online-features",
+        "{\"features\":[\"slot_demand:*\"],\"entities\":{\"slot\":5}}",
+        400,
+        "an array of values",
+    ),
+    (
+        "POST",
+        "/get-online-features",
+        "{\"feature_service\":\"usal\",\"entities\":{}}",
+        404,
+        "did you mean \"usual\"?",
+    ),
     ("POST", "/v1/predict/bike?at=2011-01-02", "", 400, "empty"),
     ("POST", "/v1/predict/bike?at=2011-01-02", "{\"request\":\n{]}", 400, "line 2 column 2"),
     (
@@ -88,7 +119,7 @@ fn check_problem(document: &Value, answer: &Answer, call: &str) {
 async fn a_malformed_request_gets_a_problem_that_names_what_is_wrong() {
     let stack = Stack::declared().await;
     let document = serde_json::to_value(perennial_server::openapi()).unwrap();
-    for (method, path, body, status, detail) in CASES {
+    for (method, path, body, status, detail) in CASES.iter().copied() {
         let call = format!("{method} {path} {body:?}");
         let answer = stack.ask(method, path, body).await;
         assert_eq!(answer.status.as_u16(), status, "{call}: {}", String::from_utf8_lossy(&answer.body));

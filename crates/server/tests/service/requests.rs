@@ -32,6 +32,38 @@ async fn an_event_is_visible_when_it_is_acknowledged_and_taken_once() {
 }
 
 #[tokio::test]
+async fn features_of_many_entities_are_read_together_and_by_the_protocol_of_feast() {
+    let stack = Stack::declared().await;
+    let row = |slot: u32, cnt: u32| json!({"event_id": format!("{slot}"), "hour": "2011-01-01", "slot": slot, "cnt": cnt});
+    let rows = json!([row(5, 10), row(6, 20)]).to_string();
+    told(&stack, "POST", "/v1/events/demand?at=2011-01-01T01:00:00Z", &rows).await;
+
+    let ask = json!({"features": ["slot_demand.*"], "entities": [{"slot": 6}, {"slot": 5}, {"slot": 7}]});
+    let many = told(&stack, "POST", "/v1/features", &ask.to_string()).await;
+    assert_eq!(many["features"], json!(["slot_demand.rides_7d"]));
+    let values: Vec<&Value> = many["rows"].as_array().unwrap().iter().map(|row| &row["values"]).collect();
+    assert_eq!(values, [&json!([20.0]), &json!([10.0]), &json!([null])]);
+    let known = "2011-01-01T01:00:00Z";
+    assert_eq!((&many["rows"][0]["latest"], &many["rows"][2]["latest"]), (&json!(known), &Value::Null));
+    assert_eq!(many["views"]["slot_demand"]["late_events"], 0);
+    let later = json!({"features": ["slot_demand.rides_7d"], "entities": [{"slot": 6}], "at": "2011-03-01"});
+    let later = told(&stack, "POST", "/v1/features", &later.to_string()).await;
+    assert_eq!(later["rows"][0]["values"], json!([null]), "the window has passed");
+
+    let ask = json!({"features": ["slot_demand:rides_7d"], "entities": {"slot": [6, 7]}}).to_string();
+    let feast = told(&stack, "POST", "/get-online-features", &ask).await;
+    assert_eq!(feast["metadata"]["feature_names"], json!(["slot", "rides_7d"]));
+    assert_eq!(feast["results"][0]["values"], json!([6, 7]));
+    assert_eq!(feast["results"][1]["values"], json!([20.0, null]));
+    assert_eq!(feast["results"][1]["statuses"], json!(["PRESENT", "NULL_VALUE"]));
+    assert_eq!(feast["results"][1]["event_timestamps"], json!([known, "1970-01-01T00:00:00Z"]));
+    let ask = json!({"feature_service": "usual", "entities": {"slot": [5]}, "full_feature_names": true});
+    let feast = told(&stack, "POST", "/get-online-features", &ask.to_string()).await;
+    assert_eq!(feast["metadata"]["feature_names"], json!(["slot", "slot_demand__rides_7d"]));
+    stack.stop().await;
+}
+
+#[tokio::test]
 async fn a_prediction_is_remembered_by_its_id_and_labelled_once() {
     let stack = Stack::declared().await;
     let ask = r#"{"id":"p1","request":{"slot":5,"temp":0.3}}"#;
@@ -112,5 +144,56 @@ async fn declarations_are_planned_applied_and_shown() {
     assert_eq!(models["items"][0]["name"], "usual");
     let status = told(&stack, "GET", "/v1/status", "").await;
     assert_eq!((&status["project"], &status["clock"]), (&json!("bikes"), &json!("event")));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_does_not_turn_the_event_clock_back() {
+    let stack = Stack::declared().await;
+    let ask = r#"{"request":{"slot":5,"temp":0.3}}"#;
+    {
+        let far = stack.ask("POST", "/v1/predict/bike?at=2011-06-01", ask);
+        let mut far = std::pin::pin!(far);
+        for _ in 0..20 {
+            // Whether it was answered by then does not matter: it was admitted.
+            tokio::select! {
+                biased;
+                _ = &mut far => break,
+                () = tokio::task::yield_now() => {}
+            }
+        }
+    }
+    let earlier = stack.ask("POST", "/v1/predict/bike?at=2011-02-01", ask).await;
+    assert_eq!(earlier.status, StatusCode::CONFLICT, "{}", String::from_utf8_lossy(&earlier.body));
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_refused_does_not_move_the_event_clock() {
+    let stack = Stack::declared().await;
+    for (path, body) in [
+        ("/v1/reports", r#"{"report":"nope"}"#),
+        ("/v1/predict/bik", r#"{"request":{}}"#),
+        ("/v1/predict/bike", r#"{"request":{}}"#),
+        ("/v1/events/demnd", r#"{"slot":5}"#),
+        ("/v1/feedback", r#"{"prediction_id":"a"}"#),
+    ] {
+        let refused = stack.ask("POST", &format!("{path}?at=2011-03-01"), body).await;
+        assert!(refused.status.is_client_error(), "{path}: {}", refused.status);
+    }
+    let status = told(&stack, "GET", "/v1/status", "").await;
+    assert_eq!(status["at"], "2011-01-01T00:00:00Z");
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn lineage_of_an_idle_service_shows_all_of_its_log() {
+    let stack = Stack::declared().await;
+    let row = json!({"event_id": "a", "hour": "2011-01-01", "slot": 5, "cnt": 1}).to_string();
+    told(&stack, "POST", "/v1/events/demand?at=2011-01-01", &row).await;
+    // A question to lineage waits until it shows what was said before.
+    told(&stack, "GET", "/v1/runs", "").await;
+    let status = told(&stack, "GET", "/v1/status", "").await;
+    assert_eq!(status["projected"], status["head"]);
     stack.stop().await;
 }
