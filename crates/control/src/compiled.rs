@@ -129,7 +129,13 @@ impl Compiled {
             Some(Value::Double(reward)) => reward,
             Some(Value::Int64(reward)) => reward as f64,
             Some(
-                Value::Null | Value::Boolean(_) | Value::String(_) | Value::Timestamp(_) | Value::Duration(_),
+                Value::Null
+                | Value::Boolean(_)
+                | Value::String(_)
+                | Value::Timestamp(_)
+                | Value::Duration(_)
+                | Value::List(_)
+                | Value::Map(_),
             )
             | None => f64::NAN,
         }

@@ -4,6 +4,7 @@ mod alike;
 mod arithmetic;
 mod cast;
 mod functions;
+mod nested;
 
 use std::collections::BTreeSet;
 
@@ -67,6 +68,7 @@ impl Compiler<'_> {
                 self.case(operand.as_deref(), arms, otherwise.as_deref(), at)
             }
             Form::Cast(part, wanted) => cast::cast(self.node(part)?, *wanted).map_err(|e| e.at(at)),
+            Form::Access(of, index) => self.access(of, index, at),
             Form::Extract(field, part) => self.extract(field, part, at),
             Form::Call(name, parts) => self.call(name, parts, at),
         }

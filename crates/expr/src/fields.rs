@@ -12,6 +12,8 @@ pub(crate) trait Fields {
     fn timestamp(&self, column: usize) -> Option<i64>;
     /// Microseconds.
     fn duration(&self, column: usize) -> Option<i64>;
+    /// A list or a map, as a value.
+    fn nested(&self, column: usize) -> Option<Value>;
 }
 
 impl Fields for [Value] {
@@ -53,6 +55,13 @@ impl Fields for [Value] {
     fn duration(&self, column: usize) -> Option<i64> {
         match self.get(column) {
             Some(Value::Duration(value)) => Some(value.micros()),
+            _ => None,
+        }
+    }
+
+    fn nested(&self, column: usize) -> Option<Value> {
+        match self.get(column) {
+            Some(value @ (Value::List(_) | Value::Map(_))) => Some(value.clone()),
             _ => None,
         }
     }

@@ -6,6 +6,7 @@ mod boolean;
 mod choice;
 mod double;
 mod int;
+mod nested;
 mod text;
 
 use perennial_types::{DataType, TimeSpan, Timestamp, Value};
@@ -15,6 +16,7 @@ pub(crate) use boolean::Bool;
 pub(crate) use choice::Choice;
 pub(crate) use double::Double;
 pub(crate) use int::Int;
+pub(crate) use nested::{Access, Contains, Nested};
 pub(crate) use text::Text;
 
 use crate::fields::Fields;
@@ -41,6 +43,8 @@ pub(crate) enum Node {
     String(Text),
     Timestamp(Int),
     Duration(Int),
+    /// A column of lists or maps; no computation gives one.
+    Nested(Nested),
 }
 
 impl Node {
@@ -54,6 +58,8 @@ impl Node {
             Value::String(value) => Self::String(Text::Constant(Some(value.clone()))),
             Value::Timestamp(value) => Self::Timestamp(Int::Constant(Some(value.micros()))),
             Value::Duration(value) => Self::Duration(Int::Constant(Some(value.micros()))),
+            // The language has no literals of these.
+            Value::List(_) | Value::Map(_) => Self::Null,
         }
     }
 
@@ -66,6 +72,8 @@ impl Node {
             DataType::String => Self::String(Text::Column(index)),
             DataType::Timestamp => Self::Timestamp(Int::TimestampColumn(index)),
             DataType::Duration => Self::Duration(Int::DurationColumn(index)),
+            DataType::List(element) => Self::Nested(Nested { column: index, element, map: false }),
+            DataType::Map(element) => Self::Nested(Nested { column: index, element, map: true }),
         }
     }
 
@@ -79,6 +87,7 @@ impl Node {
             Self::String(_) => Some(DataType::String),
             Self::Timestamp(_) => Some(DataType::Timestamp),
             Self::Duration(_) => Some(DataType::Duration),
+            Self::Nested(nested) => Some(nested.data_type()),
         }
     }
 
@@ -96,6 +105,7 @@ impl Node {
             }
             Self::Timestamp(tree) => Self::Timestamp(Int::Constant(tree.get(nothing))),
             Self::Duration(tree) => Self::Duration(Int::Constant(tree.get(nothing))),
+            Self::Nested(nested) => Self::Nested(nested),
         }
     }
 
@@ -113,6 +123,7 @@ impl Node {
             Self::Duration(tree) => {
                 tree.get(fields).map(|micros| Value::Duration(TimeSpan::from_micros(micros)))
             }
+            Self::Nested(nested) => nested.get(fields),
         };
         value.unwrap_or(Value::Null)
     }
@@ -125,6 +136,7 @@ impl Node {
             Self::Int64(tree) | Self::Timestamp(tree) | Self::Duration(tree) => tree.get(fields).is_none(),
             Self::Double(tree) => tree.get(fields).is_none(),
             Self::String(tree) => tree.get(fields).is_none(),
+            Self::Nested(nested) => nested.get(fields).is_none(),
         }
     }
 }

@@ -71,6 +71,8 @@ pub(crate) enum Form {
     },
     Cast(Box<Syntax>, DataType),
     Extract(String, Box<Syntax>),
+    /// One value of a list or a map.
+    Access(Box<Syntax>, Box<Syntax>),
     /// A function by its name in lower case.
     Call(String, Vec<Syntax>),
 }
@@ -90,6 +92,7 @@ impl Syntax {
             Form::Arithmetic(_, parts) | Form::Compare(_, parts) | Form::Call(_, parts) => {
                 parts.iter().collect()
             }
+            Form::Access(of, index) => vec![of, index],
             Form::Join(parts) | Form::All(parts) | Form::Any(parts) => parts.iter().collect(),
             Form::Distinct(parts) | Form::Between(parts) | Form::In(parts) => parts.iter().collect(),
             Form::Like { text, pattern, escape: _ } => vec![text, pattern],
@@ -166,6 +169,15 @@ fn form(sql: &Sql, depth: usize) -> Result<Form, ExprError> {
         Sql::Extract { field, expr, .. } => {
             Ok(Form::Extract(field.to_string().to_lowercase(), boxed(expr, depth)?))
         }
+        Sql::CompoundFieldAccess { root, access_chain } => match access_chain.as_slice() {
+            [ast::AccessExpr::Subscript(ast::Subscript::Index { index })] => {
+                Ok(Form::Access(boxed(root, depth)?, boxed(index, depth)?))
+            }
+            [ast::AccessExpr::Subscript(_)] => {
+                Err(call::refuse(sql, "a part of a list is no value; take one element, as in x[1]"))
+            }
+            _ => call::read_call(sql, depth),
+        },
         _ => call::read_call(sql, depth),
     }
 }

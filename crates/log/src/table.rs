@@ -1,5 +1,7 @@
 //! Tables as Parquet: training sets, with typed columns and the same bits when they are read back.
 
+mod nested;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::basic::Compression;
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
-use perennial_types::{Column, DataType, Row, Schema, Timestamp, Value};
+use perennial_types::{Column, DataType, Element, Row, Schema, Timestamp, Value};
 
 use crate::LogError;
 
@@ -104,31 +106,48 @@ pub fn read_table(path: &Path) -> Result<Table, LogError> {
 }
 
 fn arrow_field(column: &Column) -> Result<Field, String> {
-    let data_type = match column.data_type {
+    Ok(Field::new(&*column.name, arrow_type(column)?, column.nullable))
+}
+
+fn arrow_type(column: &Column) -> Result<ArrowType, String> {
+    Ok(match column.data_type {
         DataType::Boolean => ArrowType::Boolean,
         DataType::Int64 => ArrowType::Int64,
         DataType::Double => ArrowType::Float64,
         DataType::String => ArrowType::Utf8,
         DataType::Timestamp => ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
         DataType::Duration => return Err(no_duration(column)),
-    };
-    Ok(Field::new(&*column.name, data_type, column.nullable))
+        DataType::List(element) => ArrowType::List(nested::list_field(element)),
+        DataType::Map(element) => ArrowType::Map(nested::entries_field(element), false),
+    })
 }
 
 /// Our column for one of a file.
 pub(crate) fn column_of(field: &Field) -> Result<Column, String> {
-    let data_type = match field.data_type() {
-        ArrowType::Boolean => DataType::Boolean,
-        ArrowType::Int64 => DataType::Int64,
-        ArrowType::Float64 => DataType::Double,
-        ArrowType::Utf8 => DataType::String,
-        ArrowType::Timestamp(TimeUnit::Microsecond, _) => DataType::Timestamp,
-        other => {
-            let known = "boolean, int64, double, string or timestamp in microseconds";
-            return Err(format!("column {:?} is of type {other}; expected {known}", field.name()));
-        }
-    };
+    let data_type = type_of(field.data_type()).ok_or_else(|| {
+        let known = "boolean, int64, double, string or timestamp in microseconds, or a list or map of them";
+        format!("column {:?} is of type {}; expected {known}", field.name(), field.data_type())
+    })?;
     Ok(Column { name: field.name().as_str().into(), data_type, nullable: field.is_nullable() })
+}
+
+fn type_of(arrow: &ArrowType) -> Option<DataType> {
+    match arrow {
+        ArrowType::Boolean => Some(DataType::Boolean),
+        ArrowType::Int64 => Some(DataType::Int64),
+        ArrowType::Float64 => Some(DataType::Double),
+        ArrowType::Utf8 => Some(DataType::String),
+        ArrowType::Timestamp(TimeUnit::Microsecond, _) => Some(DataType::Timestamp),
+        ArrowType::List(field) => Element::new(type_of(field.data_type())?).map(DataType::List),
+        ArrowType::Map(entries, _) => match entries.data_type() {
+            ArrowType::Struct(fields) => match fields.as_ref() {
+                [_, values] => Element::new(type_of(values.data_type())?).map(DataType::Map),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The value of row `i` in a column that [`column_of`] knows.
@@ -145,6 +164,8 @@ pub(crate) fn value_at(column: &ArrayRef, i: usize) -> Value {
             let micros = column.as_primitive::<TimestampMicrosecondType>().value(i);
             Value::Timestamp(Timestamp::from_micros(micros))
         }
+        ArrowType::List(_) => nested::list_at(column, i),
+        ArrowType::Map(_, _) => nested::map_at(column, i),
         _ => Value::Null,
     }
 }
@@ -154,7 +175,7 @@ fn to_array(column: &Column, at: usize, rows: &[Row], before: usize) -> Result<A
         let value = row.get(at).ok_or_else(|| {
             format!("row {} has {} values, too few for column {:?}", before + i + 1, row.len(), column.name)
         })?;
-        let fits = value.data_type().map_or(column.nullable, |data_type| data_type == column.data_type);
+        let fits = nested::fits(value, column);
         if !fits {
             let (name, wanted) = (&column.name, column.data_type);
             return Err(format!("row {}: column {name:?} wants {wanted}, found {value}", before + i + 1));
@@ -180,6 +201,7 @@ fn to_array(column: &Column, at: usize, rows: &[Row], before: usize) -> Result<A
             Arc::new(TimestampMicrosecondArray::from_iter(micros).with_timezone("UTC"))
         }
         DataType::Duration => return Err(no_duration(column)),
+        DataType::List(_) | DataType::Map(_) => nested::to_array(column, values)?,
     })
 }
 
@@ -226,6 +248,31 @@ mod tests {
             write_table(&path, &schema(), &rows, &metadata).unwrap();
             prop_assert_eq!(read_table(&path).unwrap(), (schema(), rows, metadata));
         }
+    }
+
+    #[test]
+    fn lists_and_maps_are_read_back_as_they_were() {
+        let column = |name: &str, data_type| Column { name: name.into(), data_type, nullable: true };
+        let schema = Schema::new(vec![
+            column("list", DataType::List(Element::Double)),
+            column("map", DataType::Map(Element::String)),
+        ])
+        .unwrap();
+        let list = Value::List([Value::Double(0.1), Value::Double(-0.0)].into());
+        let map = Value::Map([("a".into(), Value::String("x".into()))].into());
+        let rows = vec![
+            vec![list, Value::Null],
+            vec![Value::List([].into()), map],
+            vec![Value::Null, Value::Map([].into())],
+        ];
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("nested.parquet");
+        write_table(&path, &schema, &rows, &[]).unwrap();
+        let (found_schema, found, _) = read_table(&path).unwrap();
+        assert_eq!((found_schema, found), (schema.clone(), rows));
+        let wrong = vec![vec![Value::List([Value::Int64(1)].into()), Value::Null]];
+        let error = write_table(&path, &schema, &wrong, &[]).unwrap_err().to_string();
+        assert!(error.contains("wants list<double>, found [1]"), "{error}");
     }
 
     #[test]

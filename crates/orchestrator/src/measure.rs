@@ -232,6 +232,8 @@ fn sample(model: &CompiledModel, index: usize, values: &[Value]) -> Sample {
     let categorical = match column.data_type {
         DataType::Boolean | DataType::String => true,
         DataType::Int64 | DataType::Double | DataType::Timestamp | DataType::Duration => encoded,
+        // Compared by how often each text of them stands there.
+        DataType::List(_) | DataType::Map(_) => true,
     };
     if categorical {
         Sample::categorical(values.iter().map(category))
@@ -244,9 +246,13 @@ fn category(value: &Value) -> Option<Arc<str>> {
     match value {
         Value::Null => None,
         Value::String(text) => Some(Arc::clone(text)),
-        Value::Boolean(_) | Value::Int64(_) | Value::Double(_) | Value::Timestamp(_) | Value::Duration(_) => {
-            Some(value.to_string().into())
-        }
+        Value::Boolean(_)
+        | Value::Int64(_)
+        | Value::Double(_)
+        | Value::Timestamp(_)
+        | Value::Duration(_)
+        | Value::List(_)
+        | Value::Map(_) => Some(value.to_string().into()),
     }
 }
 
@@ -256,7 +262,7 @@ fn number(value: &Value) -> Option<f64> {
         Value::Int64(number) => Some(*number as f64),
         Value::Timestamp(instant) => Some(instant.micros() as f64),
         Value::Duration(length) => Some(length.micros() as f64),
-        Value::Null | Value::Boolean(_) | Value::String(_) => None,
+        Value::Null | Value::Boolean(_) | Value::String(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
 

@@ -299,6 +299,16 @@ fn bits(value: &Value) -> Vec<u8> {
         }
         Value::Timestamp(value) => (5, value.micros().to_le_bytes().to_vec()),
         Value::Duration(value) => (6, value.micros().to_le_bytes().to_vec()),
+        Value::List(values) => {
+            let length = (values.len() as u64).to_le_bytes();
+            (7, length.into_iter().chain(values.iter().flat_map(bits)).collect())
+        }
+        Value::Map(pairs) => {
+            let key = |key: &Arc<str>| bits(&Value::String(Arc::clone(key)));
+            let length = (pairs.len() as u64).to_le_bytes();
+            let pairs = pairs.iter().flat_map(|(name, value)| [key(name), bits(value)].concat());
+            (8, length.into_iter().chain(pairs).collect())
+        }
     };
     [vec![tag], bits].concat()
 }

@@ -68,7 +68,9 @@ impl Condition {
             | Value::Double(_)
             | Value::String(_)
             | Value::Timestamp(_)
-            | Value::Duration(_) => Truth::Unknown,
+            | Value::Duration(_)
+            | Value::List(_)
+            | Value::Map(_) => Truth::Unknown,
         };
         (truth, self.explain(signals))
     }
@@ -94,7 +96,9 @@ fn written(value: &Value) -> String {
         | Value::Int64(_)
         | Value::String(_)
         | Value::Timestamp(_)
-        | Value::Duration(_) => value.to_string(),
+        | Value::Duration(_)
+        | Value::List(_)
+        | Value::Map(_) => value.to_string(),
     }
 }
 

@@ -31,4 +31,4 @@ pub use schema::{Column, LARGEST_DOUBLE, Row, RowError, Schema, SchemaError};
 pub use secret::Secret;
 pub use source::{AvailableAt, SourceSpec, StreamSpec};
 pub use time::{Clock, TimeError, TimeSpan, Timestamp};
-pub use value::{DataType, Value};
+pub use value::{DataType, Element, Value};

@@ -182,20 +182,10 @@ impl Column {
             None | Some(Json::Null) => return Err(RowError::Missing(self.name.to_string())),
             Some(json) => json,
         };
-        let value = match self.data_type {
-            DataType::Boolean => json.as_bool().map(Value::Boolean),
-            DataType::Int64 => json.as_i64().map(Value::Int64),
-            DataType::Double => json.as_f64().filter(|number| usable(*number)).map(Value::Double),
-            DataType::String => json.as_str().map(|text| Value::String(text.into())),
-            DataType::Timestamp => {
-                json.as_str().and_then(|text| Timestamp::parse(text).ok()).map(Value::Timestamp)
-            }
-            DataType::Duration => None,
-        };
-        value.ok_or_else(|| wrong(json))
+        decode(self.data_type, json).ok_or_else(|| wrong(json))
     }
 
-    /// Decode the text of a CSV field; an empty field is NULL.
+    /// Decode the text of a CSV field; an empty field is NULL, a list is written as JSON.
     ///
     /// # Errors
     /// When the text is not of the column's type.
@@ -220,12 +210,42 @@ impl Column {
             DataType::String => Some(Value::String(text.into())),
             DataType::Timestamp => Timestamp::parse(text).ok().map(Value::Timestamp),
             DataType::Duration => None,
+            DataType::List(_) | DataType::Map(_) => {
+                serde_json::from_str(text).ok().and_then(|json| decode(self.data_type, &json))
+            }
         };
         value.ok_or_else(|| RowError::WrongType {
             column: self.name.to_string(),
             wanted: self.data_type,
             found: abbreviated(&format!("{text:?}")),
         })
+    }
+}
+
+/// A value that is there; nothing where it is of another type.
+fn decode(data_type: DataType, json: &Json) -> Option<Value> {
+    match data_type {
+        DataType::Boolean => json.as_bool().map(Value::Boolean),
+        DataType::Int64 => json.as_i64().map(Value::Int64),
+        DataType::Double => json.as_f64().filter(|number| usable(*number)).map(Value::Double),
+        DataType::String => json.as_str().map(|text| Value::String(text.into())),
+        DataType::Timestamp => {
+            json.as_str().and_then(|text| Timestamp::parse(text).ok()).map(Value::Timestamp)
+        }
+        DataType::Duration => None,
+        DataType::List(element) => {
+            let values = json.as_array()?.iter().map(|json| decode(element.data_type(), json));
+            values.collect::<Option<_>>().map(Value::List)
+        }
+        DataType::Map(element) => {
+            let pair = |(key, json): (&String, &Json)| {
+                Some((Arc::from(key.as_str()), decode(element.data_type(), json)?))
+            };
+            let mut pairs: Vec<(Arc<str>, Value)> =
+                json.as_object()?.iter().map(pair).collect::<Option<_>>()?;
+            pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+            Some(Value::Map(pairs.into()))
+        }
     }
 }
 
@@ -296,6 +316,41 @@ mod tests {
         let decode = |x: f64| Schema::parse(&[("x", "double")]).unwrap().decode_json(&json!({"x": x}));
         assert!(decode(1e100).is_ok() && decode(-1e100).is_ok());
         assert!(decode(1.1e100).is_err() && decode(-1.7e308).is_err());
+    }
+
+    #[test]
+    fn lists_are_arrays_whose_elements_are_all_of_one_type() {
+        let schema = Schema::parse(&[("x", "list<double>"), ("names", "list<string>?")]).unwrap();
+        let json = json!({"x": [1.5, 2.0], "names": []});
+        let row = schema.decode_json(&json).unwrap();
+        assert_eq!(row[0], Value::List([Value::Double(1.5), Value::Double(2.0)].into()));
+        assert_eq!(schema.encode_json(&row), json);
+        let message = |json| schema.decode_json(&json).unwrap_err().to_string();
+        assert_eq!(message(json!({"x": [1, null]})), "column \"x\" wants list<double>, found [1,null]");
+        assert_eq!(message(json!({"x": 1})), "column \"x\" wants list<double>, found 1");
+        assert_eq!(schema.columns()[0].decode_text("[1, 2.5]").unwrap().to_string(), "[1.0,2.5]");
+        let unknown = Schema::parse(&[("a", "list<doubel>")]).unwrap_err().to_string();
+        assert!(unknown.contains("did you mean \"list<double>\"?"), "{unknown}");
+        assert!(Schema::parse(&[("a", "map<double>")]).is_err(), "a source has no maps");
+    }
+
+    #[test]
+    fn a_map_is_an_object_in_the_order_of_its_keys() {
+        let column = |data_type| Column { name: "m".into(), data_type, nullable: true };
+        let schema = Schema::new(vec![column(DataType::Map(crate::Element::Int64))]).unwrap();
+        let row = schema.decode_json(&json!({"m": {"b": 2, "a": 1}})).unwrap();
+        let pairs = [("a".into(), Value::Int64(1)), ("b".into(), Value::Int64(2))];
+        assert_eq!(row, [Value::Map(pairs.into())]);
+        assert_eq!(schema.encode_json(&row), json!({"m": {"a": 1, "b": 2}}));
+        assert!(schema.decode_json(&json!({"m": {"a": "x"}})).is_err());
+    }
+
+    #[test]
+    fn types_are_saved_by_name() {
+        let types = [DataType::Double, DataType::Duration, DataType::Map(crate::Element::String)];
+        let saved = serde_json::to_string(&types).unwrap();
+        assert_eq!(saved, r#"["double","duration","map<string>"]"#);
+        assert_eq!(serde_json::from_str::<[DataType; 3]>(&saved).unwrap(), types);
     }
 
     #[test]

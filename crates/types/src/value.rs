@@ -3,13 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{TimeSpan, Timestamp};
 
 /// The type of a column or an expression.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DataType {
     /// True or false.
     Boolean,
@@ -23,12 +22,73 @@ pub enum DataType {
     Timestamp,
     /// A length of time; in expressions only, never a column of a source.
     Duration,
+    /// Values of one type in order, none of them NULL: `list<double>`.
+    List(Element),
+    /// Values of one type by different texts, none of them NULL: `map<double>`. Features give it; a source
+    /// does not.
+    Map(Element),
+}
+
+/// The type of what a list or a map holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// True or false.
+    Boolean,
+    /// A signed 64-bit integer.
+    Int64,
+    /// A 64-bit float.
+    Double,
+    /// UTF-8 text.
+    String,
+    /// An instant.
+    Timestamp,
+}
+
+impl Element {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Boolean, Self::Int64, Self::Double, Self::String, Self::Timestamp];
+
+    /// The element of this type; nothing for a duration, a list or a map.
+    pub fn new(data_type: DataType) -> Option<Self> {
+        Self::ALL.into_iter().find(|element| element.data_type() == data_type)
+    }
+
+    /// The type of one value.
+    pub fn data_type(self) -> DataType {
+        match self {
+            Self::Boolean => DataType::Boolean,
+            Self::Int64 => DataType::Int64,
+            Self::Double => DataType::Double,
+            Self::String => DataType::String,
+            Self::Timestamp => DataType::Timestamp,
+        }
+    }
 }
 
 impl DataType {
     /// The types that a declaration may name.
-    pub const DECLARABLE: [Self; 5] =
-        [Self::Boolean, Self::Int64, Self::Double, Self::String, Self::Timestamp];
+    pub const DECLARABLE: [Self; 10] = [
+        Self::Boolean,
+        Self::Int64,
+        Self::Double,
+        Self::String,
+        Self::Timestamp,
+        Self::List(Element::Boolean),
+        Self::List(Element::Int64),
+        Self::List(Element::Double),
+        Self::List(Element::String),
+        Self::List(Element::Timestamp),
+    ];
+
+    /// The types that only expressions and features have.
+    const COMPUTED: [Self; 6] = [
+        Self::Duration,
+        Self::Map(Element::Boolean),
+        Self::Map(Element::Int64),
+        Self::Map(Element::Double),
+        Self::Map(Element::String),
+        Self::Map(Element::Timestamp),
+    ];
 
     /// The name in declarations and messages.
     pub fn name(self) -> &'static str {
@@ -39,6 +99,16 @@ impl DataType {
             Self::String => "string",
             Self::Timestamp => "timestamp",
             Self::Duration => "duration",
+            Self::List(Element::Boolean) => "list<boolean>",
+            Self::List(Element::Int64) => "list<int64>",
+            Self::List(Element::Double) => "list<double>",
+            Self::List(Element::String) => "list<string>",
+            Self::List(Element::Timestamp) => "list<timestamp>",
+            Self::Map(Element::Boolean) => "map<boolean>",
+            Self::Map(Element::Int64) => "map<int64>",
+            Self::Map(Element::Double) => "map<double>",
+            Self::Map(Element::String) => "map<string>",
+            Self::Map(Element::Timestamp) => "map<timestamp>",
         }
     }
 
@@ -51,11 +121,34 @@ impl DataType {
     pub fn numeric(self) -> bool {
         matches!(self, Self::Int64 | Self::Double)
     }
+
+    /// A list or a map.
+    pub fn nested(self) -> bool {
+        matches!(self, Self::List(_) | Self::Map(_))
+    }
 }
 
 impl fmt::Display for DataType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl Serialize for DataType {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
+impl<'de> Deserialize<'de> for DataType {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(deserializer)?;
+        let mut known = Self::DECLARABLE.into_iter().chain(Self::COMPUTED);
+        known.find(|data_type| data_type.name() == name).ok_or_else(|| {
+            serde::de::Error::custom(format!(
+                "{name:?} is no type; known are double, list<double> and others"
+            ))
+        })
     }
 }
 
@@ -76,10 +169,14 @@ pub enum Value {
     Timestamp(Timestamp),
     /// A length of time.
     Duration(TimeSpan),
+    /// Values of one type, none of them NULL.
+    List(Arc<[Value]>),
+    /// Values of one type by different texts in ascending order, none of them NULL.
+    Map(Arc<[(Arc<str>, Value)]>),
 }
 
 impl Value {
-    /// The type, or nothing for NULL.
+    /// The type, or nothing for NULL. An empty list or map is one of doubles.
     pub fn data_type(&self) -> Option<DataType> {
         match self {
             Self::Null => None,
@@ -89,6 +186,23 @@ impl Value {
             Self::String(_) => Some(DataType::String),
             Self::Timestamp(_) => Some(DataType::Timestamp),
             Self::Duration(_) => Some(DataType::Duration),
+            Self::List(values) => Some(DataType::List(element(values.first()))),
+            Self::Map(pairs) => Some(DataType::Map(element(pairs.first().map(|(_, value)| value)))),
+        }
+    }
+
+    /// The values of a list.
+    pub fn as_list(&self) -> Option<&[Self]> {
+        match self {
+            Self::List(values) => Some(values),
+            Self::Null
+            | Self::Boolean(_)
+            | Self::Int64(_)
+            | Self::Double(_)
+            | Self::String(_)
+            | Self::Timestamp(_)
+            | Self::Duration(_)
+            | Self::Map(_) => None,
         }
     }
 
@@ -98,7 +212,12 @@ impl Value {
             Self::Int64(value) => Some(*value as f64),
             Self::Double(value) => Some(*value),
             Self::Boolean(value) => Some(f64::from(u8::from(*value))),
-            Self::Null | Self::String(_) | Self::Timestamp(_) | Self::Duration(_) => None,
+            Self::Null
+            | Self::String(_)
+            | Self::Timestamp(_)
+            | Self::Duration(_)
+            | Self::List(_)
+            | Self::Map(_) => None,
         }
     }
 
@@ -107,7 +226,8 @@ impl Value {
         matches!(self, Self::Null)
     }
 
-    /// As JSON: times as RFC 3339, durations as declared, a double that JSON cannot hold as null.
+    /// As JSON: times as RFC 3339, durations as declared, lists as arrays, maps as
+    /// objects, a double that JSON cannot hold as null.
     pub fn to_json(&self) -> serde_json::Value {
         match self {
             Self::Null => serde_json::Value::Null,
@@ -117,8 +237,14 @@ impl Value {
             Self::String(value) => (**value).into(),
             Self::Timestamp(value) => value.to_string().into(),
             Self::Duration(value) => value.to_string().into(),
+            Self::List(values) => values.iter().map(Self::to_json).collect(),
+            Self::Map(pairs) => pairs.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect(),
         }
     }
+}
+
+fn element(value: Option<&Value>) -> Element {
+    value.and_then(Value::data_type).and_then(Element::new).unwrap_or(Element::Double)
 }
 
 impl PartialEq for Value {
@@ -131,6 +257,8 @@ impl PartialEq for Value {
             (Self::String(a), Self::String(b)) => a == b,
             (Self::Timestamp(a), Self::Timestamp(b)) => a == b,
             (Self::Duration(a), Self::Duration(b)) => a == b,
+            (Self::List(a), Self::List(b)) => a == b,
+            (Self::Map(a), Self::Map(b)) => a == b,
             _ => false,
         }
     }
@@ -146,6 +274,7 @@ impl fmt::Display for Value {
             Self::String(value) => value.fmt(f),
             Self::Timestamp(value) => value.fmt(f),
             Self::Duration(value) => value.fmt(f),
+            Self::List(_) | Self::Map(_) => self.to_json().fmt(f),
         }
     }
 }

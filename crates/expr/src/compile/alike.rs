@@ -48,6 +48,10 @@ impl Unified {
                 Self::Timestamp(nodes.into_iter().map(timestamp).collect::<Result<_, _>>()?)
             }
             Some(DataType::Duration) => Self::Duration(nodes.into_iter().filter_map(integer).collect()),
+            Some(nested @ (DataType::List(_) | DataType::Map(_))) => {
+                let help = "take one element, as in x[1], or its length, len(x)";
+                return Err(ExprError::new(None, format!("{of} takes no {nested}; {help}")));
+            }
         };
         assert!(
             unified.len().is_none_or(|len| len == count),

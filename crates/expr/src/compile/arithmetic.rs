@@ -108,7 +108,7 @@ pub(super) fn negate(node: Node) -> Result<Node, ExprError> {
         Node::Int64(tree) => Ok(Node::Int64(Int::One(i64::checked_neg, Box::new(tree)))),
         Node::Duration(tree) => Ok(Node::Duration(Int::One(i64::checked_neg, Box::new(tree)))),
         Node::Double(tree) => Ok(Node::Double(Double::One(|a| -a, Box::new(tree)))),
-        other @ (Node::Boolean(_) | Node::String(_) | Node::Timestamp(_)) => {
+        other @ (Node::Boolean(_) | Node::String(_) | Node::Timestamp(_) | Node::Nested(_)) => {
             Err(super::wrong_type(None, "unary minus", "a number or a duration", &other))
         }
     }

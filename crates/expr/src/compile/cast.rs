@@ -15,6 +15,8 @@ pub(super) fn cast(node: Node, wanted: DataType) -> Result<Node, ExprError> {
         let help = match (found, wanted) {
             (Some(DataType::Timestamp), _) => "; EXTRACT(epoch FROM …) gives its seconds",
             (Some(DataType::Duration), _) => "; divide it by 1s for seconds",
+            (Some(DataType::List(_)), _) => "; take one element, as in x[1], or its length, len(x)",
+            (Some(DataType::Map(_)), _) => "; take one entry, as in x['key'], or cardinality(x)",
             (_, DataType::Timestamp) => "; add a duration to TIMESTAMP '1970-01-01'",
             _ => "",
         };
@@ -26,7 +28,7 @@ pub(super) fn cast(node: Node, wanted: DataType) -> Result<Node, ExprError> {
         DataType::Double => to_double(node).map(Node::Double),
         DataType::String => to_text(node).map(Node::String),
         DataType::Timestamp => to_timestamp(node).map(Node::Timestamp),
-        DataType::Duration => None,
+        DataType::Duration | DataType::List(_) | DataType::Map(_) => None,
     };
     cast.ok_or_else(none)
 }
@@ -38,7 +40,7 @@ fn to_boolean(node: Node) -> Option<Bool> {
         Node::Int64(tree) => Some(Bool::OfInt(|a| a != 0, Box::new(tree))),
         Node::Double(tree) => Some(Bool::OfDouble(|a| a != 0.0, Box::new(tree))),
         Node::String(tree) => Some(Bool::OfText(numbers::read_boolean, Box::new(tree))),
-        Node::Timestamp(_) | Node::Duration(_) => None,
+        Node::Timestamp(_) | Node::Duration(_) | Node::Nested(_) => None,
     }
 }
 
@@ -49,7 +51,7 @@ fn to_int(node: Node) -> Option<Int> {
         Node::Int64(tree) => Some(tree),
         Node::Double(tree) => Some(Int::OfDouble(numbers::to_int, Box::new(tree))),
         Node::String(tree) => Some(Int::OfText(numbers::read_int, Box::new(tree))),
-        Node::Timestamp(_) | Node::Duration(_) => None,
+        Node::Timestamp(_) | Node::Duration(_) | Node::Nested(_) => None,
     }
 }
 
@@ -58,7 +60,7 @@ fn to_double(node: Node) -> Option<Double> {
         Node::Boolean(tree) => Some(Double::OfInt(numbers::widen, Box::new(Int::OfBool(Box::new(tree))))),
         Node::String(tree) => Some(Double::OfText(numbers::read_double, Box::new(tree))),
         number @ (Node::Null | Node::Int64(_) | Node::Double(_)) => double(number),
-        Node::Timestamp(_) | Node::Duration(_) => None,
+        Node::Timestamp(_) | Node::Duration(_) | Node::Nested(_) => None,
     }
 }
 
@@ -70,7 +72,7 @@ fn to_text(node: Node) -> Option<Text> {
         Node::Double(tree) => Some(Text::OfDouble(numbers::write_double, Box::new(tree))),
         Node::String(tree) => Some(tree),
         Node::Timestamp(tree) => Some(Text::OfInt(calendar::write, Box::new(tree))),
-        Node::Duration(_) => None,
+        Node::Duration(_) | Node::Nested(_) => None,
     }
 }
 
@@ -79,6 +81,6 @@ fn to_timestamp(node: Node) -> Option<Int> {
         Node::Null => Some(Int::Constant(None)),
         Node::String(tree) => Some(Int::OfText(calendar::read, Box::new(tree))),
         Node::Timestamp(tree) => Some(tree),
-        Node::Boolean(_) | Node::Int64(_) | Node::Double(_) | Node::Duration(_) => None,
+        Node::Boolean(_) | Node::Int64(_) | Node::Double(_) | Node::Duration(_) | Node::Nested(_) => None,
     }
 }

@@ -33,6 +33,14 @@ enum Function {
     /// string, optional characters -> string
     Trim(fn(&str, &str) -> (usize, usize)),
     Pick(Pick),
+    /// list, or map -> int64
+    Len {
+        map: bool,
+    },
+    /// list, value -> boolean
+    ListContains,
+    /// map, string -> boolean
+    MapContains,
     Abs,
     Sign,
     Round,
@@ -42,12 +50,13 @@ enum Function {
     DateTrunc,
 }
 
-const FUNCTIONS: [(&str, Function); 47] = [
+const FUNCTIONS: [(&str, Function); 51] = [
     ("abs", Function::Abs),
     ("acos", Function::Double(f64::acos)),
     ("asin", Function::Double(f64::asin)),
     ("atan", Function::Double(f64::atan)),
     ("atan2", Function::Doubles(f64::atan2)),
+    ("cardinality", Function::Len { map: true }),
     ("ceil", Function::Whole(f64::ceil)),
     ("ceiling", Function::Whole(f64::ceil)),
     ("coalesce", Function::Pick(Pick::Coalesce)),
@@ -63,12 +72,15 @@ const FUNCTIONS: [(&str, Function); 47] = [
     ("greatest", Function::Pick(Pick::Greatest)),
     ("least", Function::Pick(Pick::Least)),
     ("left", Function::Part(text::left)),
+    ("len", Function::Len { map: false }),
     ("length", Function::Measure(text::length)),
+    ("list_contains", Function::ListContains),
     ("ln", Function::Double(f64::ln)),
     ("log10", Function::Double(f64::log10)),
     ("log2", Function::Double(f64::log2)),
     ("lower", Function::Text(str::to_lowercase)),
     ("ltrim", Function::Trim(text::trim_start)),
+    ("map_contains", Function::MapContains),
     ("nullif", Function::Pick(Pick::NullIf)),
     ("pi", Function::Constant(std::f64::consts::PI)),
     ("pow", Function::Doubles(f64::powf)),
@@ -100,6 +112,8 @@ impl Function {
             Self::Double(_) | Self::Whole(_) | Self::Text(_) | Self::Measure(_) | Self::Abs | Self::Sign => {
                 (1, 1)
             }
+            Self::Len { .. } => (1, 1),
+            Self::ListContains | Self::MapContains => (2, 2),
             Self::Trim(_) | Self::Round => (1, 2),
             Self::Doubles(_) | Self::Test(_) | Self::Search(_) | Self::Part(_) => (2, 2),
             Self::Quotient | Self::DateTrunc | Self::Pick(Pick::NullIf) => (2, 2),
@@ -198,6 +212,9 @@ impl Compiler<'_> {
                 let [a] = self.doubles(&parts[..1], name)?;
                 Ok(Node::Double(Double::Two(numbers::round_to, Box::new([a, digits]))))
             }
+            Function::Len { map } => self.len(&parts[0], name, map),
+            Function::ListContains => self.list_contains(parts, name),
+            Function::MapContains => self.map_contains(parts, name),
             Function::DateTrunc => self.date_trunc(parts, None),
         }
     }
@@ -213,7 +230,7 @@ impl Compiler<'_> {
         trees.try_into().map_err(|_| ExprError::new(None, format!("{of} takes {N} arguments, found {count}")))
     }
 
-    fn int(&mut self, part: &Syntax, of: &str) -> Result<Int, ExprError> {
+    pub(super) fn int(&mut self, part: &Syntax, of: &str) -> Result<Int, ExprError> {
         match self.node(part)? {
             Node::Int64(tree) => Ok(tree),
             Node::Null => Ok(Int::Constant(None)),

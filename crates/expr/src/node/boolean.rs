@@ -1,7 +1,9 @@
 //! Trees that are true, false or unknown (Kleene's three-valued logic).
 
 use super::alike::Found;
-use super::{Alike, Choice, Comparison, Double, Int, Node, Text, Typed};
+use perennial_types::Value;
+
+use super::{Access, Alike, Choice, Comparison, Contains, Double, Int, Nested, Node, Text, Typed};
 use crate::fields::Fields;
 use crate::text::Pattern;
 
@@ -27,6 +29,10 @@ pub(crate) enum Bool {
     OfInt(fn(i64) -> bool, Box<Int>),
     OfDouble(fn(f64) -> bool, Box<Double>),
     OfText(fn(&str) -> Option<bool>, Box<Text>),
+    OfNested(Box<Access>),
+    Contains(Box<Contains>),
+    /// Whether a map has a key.
+    HasKey(Box<(Nested, Text)>),
     Choice(Box<Choice<Bool>>),
 }
 
@@ -55,6 +61,16 @@ impl Typed for Bool {
             Self::OfInt(test, tree) => tree.get(fields).map(test),
             Self::OfDouble(test, tree) => tree.get(fields).map(test),
             Self::OfText(read, tree) => read(&tree.get(fields)?),
+            Self::OfNested(access) => match access.get(fields)? {
+                Value::Boolean(value) => Some(value),
+                _ => None,
+            },
+            Self::Contains(contains) => contains.get(fields),
+            Self::HasKey(inputs) => {
+                let (map, key) = &**inputs;
+                let (Value::Map(pairs), key) = (map.get(fields)?, key.get(fields)?) else { return None };
+                Some(pairs.binary_search_by(|(other, _)| (**other).cmp(&key)).is_ok())
+            }
             Self::Choice(choice) => choice.get(fields),
         }
     }

@@ -1,6 +1,8 @@
 //! Trees whose result is a finite double.
 
-use super::{Choice, Int, Text, Typed};
+use perennial_types::Value;
+
+use super::{Access, Choice, Int, Text, Typed};
 use crate::fields::Fields;
 
 /// A tree whose result is a double; what is not finite is NULL.
@@ -13,6 +15,7 @@ pub(crate) enum Double {
     OfInt(fn(i64) -> f64, Box<Int>),
     OfInts(fn(i64, i64) -> f64, Box<[Int; 2]>),
     OfText(fn(&str) -> Option<f64>, Box<Text>),
+    OfNested(Box<Access>),
     Choice(Box<Choice<Double>>),
 }
 
@@ -28,6 +31,10 @@ impl Typed for Double {
             Self::OfInt(compute, tree) => compute(tree.get(fields)?),
             Self::OfInts(compute, trees) => compute(trees[0].get(fields)?, trees[1].get(fields)?),
             Self::OfText(read, tree) => read(&tree.get(fields)?)?,
+            Self::OfNested(access) => match access.get(fields)? {
+                Value::Double(value) => value,
+                _ => return None,
+            },
             Self::Choice(choice) => return choice.get(fields),
         };
         value.is_finite().then_some(value)

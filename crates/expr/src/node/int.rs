@@ -1,6 +1,8 @@
 //! Trees whose result is a 64-bit integer: int64, or microseconds of a timestamp or duration.
 
-use super::{Bool, Choice, Double, Text, Typed};
+use perennial_types::Value;
+
+use super::{Access, Bool, Choice, Double, Nested, Text, Typed};
 use crate::fields::Fields;
 
 /// A tree whose result is an integer; what does not fit is NULL.
@@ -18,6 +20,9 @@ pub(crate) enum Int {
     OfDouble(fn(f64) -> Option<i64>, Box<Double>),
     OfText(fn(&str) -> Option<i64>, Box<Text>),
     OfTexts(fn(&str, &str) -> i64, Box<[Text; 2]>),
+    /// How many values a list or a map holds.
+    Len(Nested),
+    OfNested(Box<Access>),
     Choice(Box<Choice<Int>>),
 }
 
@@ -37,6 +42,12 @@ impl Typed for Int {
             Self::OfDouble(compute, tree) => compute(tree.get(fields)?),
             Self::OfText(compute, tree) => compute(&tree.get(fields)?),
             Self::OfTexts(compute, texts) => Some(compute(&texts[0].get(fields)?, &texts[1].get(fields)?)),
+            Self::Len(nested) => nested.len(fields),
+            Self::OfNested(access) => match access.get(fields)? {
+                Value::Int64(value) => Some(value),
+                Value::Timestamp(value) => Some(value.micros()),
+                _ => None,
+            },
             Self::Choice(choice) => choice.get(fields),
         }
     }

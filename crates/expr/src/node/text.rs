@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::{Bool, Choice, Double, Int, Typed};
+use perennial_types::Value;
+
+use super::{Access, Bool, Choice, Double, Int, Typed};
 use crate::fields::Fields;
 
 /// A tree whose result is a text.
@@ -25,6 +27,7 @@ pub(crate) enum Text {
     OfBool(Box<Bool>),
     OfInt(fn(i64) -> String, Box<Int>),
     OfDouble(fn(f64) -> String, Box<Double>),
+    OfNested(Box<Access>),
     Choice(Box<Choice<Text>>),
 }
 
@@ -61,6 +64,10 @@ impl Typed for Text {
             Self::OfBool(tree) => Some(Cow::Borrowed(if tree.get(fields)? { "true" } else { "false" })),
             Self::OfInt(write, tree) => Some(write(tree.get(fields)?).into()),
             Self::OfDouble(write, tree) => Some(write(tree.get(fields)?).into()),
+            Self::OfNested(access) => match access.get(fields)? {
+                Value::String(text) => Some(Cow::Owned(text.as_ref().to_owned())),
+                _ => None,
+            },
             Self::Choice(choice) => choice.get(fields),
         }
     }

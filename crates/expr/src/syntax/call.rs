@@ -84,7 +84,7 @@ pub(super) fn read_call(sql: &Sql, depth: usize) -> Result<Form, ExprError> {
             Err(refuse(sql, "a dotted name is written without spaces around its dots, as in quality.value"))
         }
         Sql::Tuple(_) | Sql::Array(_) | Sql::Struct { .. } | Sql::Map(_) | Sql::Dictionary(_) => {
-            Err(refuse(sql, "lists and structures are not known; an expression gives one value"))
+            Err(refuse(sql, "lists and structures cannot be written; an expression gives one value"))
         }
         _ => Err(refuse(sql, "this form of SQL is not part of the expression language")),
     }

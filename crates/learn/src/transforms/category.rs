@@ -50,7 +50,11 @@ impl Categories {
                 Value::Boolean(value) => Self::Boolean(vec![*value]),
                 Value::Int64(value) => Self::Int64(vec![*value]),
                 Value::String(value) => Self::String(vec![Arc::clone(value)]),
-                Value::Double(_) | Value::Timestamp(_) | Value::Duration(_) => return Err(self.expected()),
+                Value::Double(_)
+                | Value::Timestamp(_)
+                | Value::Duration(_)
+                | Value::List(_)
+                | Value::Map(_) => return Err(self.expected()),
             };
             return Ok(());
         }

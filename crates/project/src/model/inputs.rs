@@ -383,13 +383,20 @@ impl<'a> Expansion<'a> {
                     DataType::Int64 | DataType::Boolean => true,
                     DataType::Double => !categories,
                     DataType::String => categories,
-                    DataType::Timestamp | DataType::Duration => false,
+                    DataType::Timestamp | DataType::Duration | DataType::List(_) | DataType::Map(_) => false,
                 };
                 let field = self.transform_field(&transform.function, name);
                 if !fits {
                     let wanted = if categories { "int64, string or boolean" } else { "a number or boolean" };
                     let message = format!("{function} wants {wanted}, but {name:?} is {}", column.data_type);
-                    self.refuse(&field, message, "");
+                    let help = match column.data_type {
+                        DataType::List(_) => {
+                            "make an on-demand column of one element, as in x[1], or of len(x)"
+                        }
+                        DataType::Map(_) => "make an on-demand column of one entry, as in x['key']",
+                        _ => "",
+                    };
+                    self.refuse(&field, message, help);
                 }
                 if !seen.insert((function, name)) {
                     self.refuse(&field, format!("{function} of {name:?} is declared twice"), "");

@@ -140,9 +140,12 @@ fn signals(seen: &Seen) -> Vec<SignalPart> {
             Value::Null => Err(seen.signals.unknown(member).unwrap_or("it was not measured").to_owned()),
             Value::Double(number) => Ok(write::number(*number)),
             Value::Timestamp(at) => Ok(write::instant(*at)),
-            Value::Boolean(_) | Value::Int64(_) | Value::String(_) | Value::Duration(_) => {
-                Ok(value.to_string())
-            }
+            Value::Boolean(_)
+            | Value::Int64(_)
+            | Value::String(_)
+            | Value::Duration(_)
+            | Value::List(_)
+            | Value::Map(_) => Ok(value.to_string()),
         };
         SignalPart { member: Arc::clone(member), value }
     });

@@ -58,7 +58,11 @@ fn datatypes(data_type: DataType) -> &'static [&'static str] {
         DataType::Boolean => &["BOOL"],
         DataType::Int64 => &["INT64", "INT32"],
         DataType::Double => &["FP64", "FP32", "INT64", "INT32"],
-        DataType::String | DataType::Timestamp | DataType::Duration => &["BYTES"],
+        DataType::String
+        | DataType::Timestamp
+        | DataType::Duration
+        | DataType::List(_)
+        | DataType::Map(_) => &["BYTES"],
     }
 }
 
