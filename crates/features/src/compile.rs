@@ -1,6 +1,7 @@
 //! From a declaration to a view, or to all its faults.
 
 mod aggregate;
+mod windows;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -61,6 +62,9 @@ fn version(
     Ok(ContentHash::of_parts([ENGINE, &json]))
 }
 
+/// What the expressions of a lane say.
+type Texts = [Option<Arc<str>>; 4];
+
 /// A view in the making.
 struct Draft<'a> {
     spec: &'a ViewSpec,
@@ -73,8 +77,8 @@ struct Draft<'a> {
     columns: Vec<Expr>,
     /// By text.
     exprs: Vec<(Arc<str>, Expr)>,
-    /// By the texts of `of`, `with` and `where`.
-    lane_texts: Vec<[Option<Arc<str>>; 3]>,
+    /// By the texts of `of`, `with`, `by` and `where`, and the edges.
+    lane_texts: Vec<(Texts, Option<Arc<[f64]>>)>,
     lanes: Vec<Lane>,
     wanted: Vec<Wanted>,
     /// Without the view's prefix.
@@ -138,11 +142,12 @@ impl<'a> Draft<'a> {
             if found.contains(&at) {
                 self.fault(field.as_str(), format!("column {name:?} stands twice"));
             }
-            if self.source.schema.columns()[at].data_type == DataType::Double {
-                self.fault(
-                    field,
-                    format!("column {name:?} is a double, which identifies nothing; use int64 or string"),
+            let data_type = self.source.schema.columns()[at].data_type;
+            if data_type == DataType::Double || data_type.nested() {
+                let problem = format!(
+                    "column {name:?} is a {data_type}, which identifies nothing; use int64 or string"
                 );
+                self.fault(field, problem);
             }
             found.push(at);
         }

@@ -55,7 +55,8 @@ impl Inputs {
         words.resize(layout.event.words, 0);
         objects.clear();
         objects.resize(layout.event.objects, None);
-        let mut counted = false;
+        // An event that no lane counts is one of its session all the same.
+        let mut counted = !layout.sessions.is_empty();
         for (i, lane) in self.lanes.iter().enumerate() {
             if lane.filter.is_some_and(|filter| values[filter] != Value::Boolean(true)) {
                 continue;
@@ -64,7 +65,12 @@ impl Inputs {
                 let Some(word) = encode(&values[of]) else { continue };
                 match &values[of] {
                     Value::String(text) => objects[lane.event_object] = Some(Object::Text(Arc::clone(text))),
+                    Value::List(values) => {
+                        let doubles = values.iter().filter_map(Value::as_f64).collect();
+                        objects[lane.event_object] = Some(Object::Vector(doubles));
+                    }
                     Value::Null
+                    | Value::Map(_)
                     | Value::Boolean(_)
                     | Value::Int64(_)
                     | Value::Double(_)
@@ -75,6 +81,17 @@ impl Inputs {
             if let Some(with) = lane.with {
                 let Some(word) = encode(&values[with]) else { continue };
                 words[lane.event_with] = word;
+            }
+            if let (Some(edges), Some(of)) = (&lane.edges, lane.of) {
+                let value = values[of].as_f64().unwrap_or_default();
+                words[lane.event_with] = edges.partition_point(|edge| *edge <= value) as u64;
+            }
+            if let Some(by) = lane.by {
+                objects[lane.event_by] = match &values[by] {
+                    Value::Null => continue,
+                    Value::String(text) => Some(Object::Text(Arc::clone(text))),
+                    value => Some(Object::Text(value.to_string().into())),
+                };
             }
             words[i / 64] |= 1 << (i % 64);
             counted = true;

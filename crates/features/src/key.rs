@@ -103,6 +103,8 @@ impl Part {
             Value::String(value) => Self::String(Arc::clone(value)),
             Value::Timestamp(value) => Self::Timestamp(value.micros()),
             Value::Duration(value) => Self::Duration(value.micros()),
+            // No entity column is one: a text of its own for each.
+            Value::List(_) | Value::Map(_) => Self::String(value.to_string().into()),
         }
     }
 

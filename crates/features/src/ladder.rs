@@ -44,8 +44,28 @@ pub(crate) fn tile_size(span: i64) -> i64 {
     SIZES.iter().copied().rev().find(|size| *size <= span / 60).unwrap_or(SIZES[0])
 }
 
+/// The size of the one tile that holds whatever is older than other tiles.
+pub(crate) const ETERNITY: i64 = i64::MAX;
+
+/// The largest tile on the ladder that is at most a sixtieth of a window and divides it; nothing for a window
+/// that is no whole number of the smallest.
+pub(crate) fn dividing_size(span: i64) -> Option<i64> {
+    SIZES.iter().copied().rev().find(|size| *size <= span / 60 && span % size == 0)
+}
+
+/// The tile of a day, for views whose windows need no other.
+pub(crate) const PLAIN_SIZE: i64 = DAY;
+
+/// The end of the tile that starts at `start`.
+pub(crate) fn tile_end(start: i64, size: i64) -> i64 {
+    if size == ETERNITY { i64::MAX } else { start.saturating_add(size) }
+}
+
 /// The largest multiple of `size` that is not after `time`.
 pub(crate) fn floor(time: i64, size: i64) -> i64 {
+    if size == ETERNITY {
+        return i64::MIN;
+    }
     time.div_euclid(size).saturating_mul(size)
 }
 

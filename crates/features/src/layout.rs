@@ -1,19 +1,27 @@
 //! Where the state of a view's aggregates lies, and what each window reads of it.
 
-use perennial_types::{DataType, TimeSpan};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use crate::ladder::{floor, tile_size};
-use crate::state::{Part, Slot};
+use perennial_types::DataType;
+
+use crate::ladder::{ETERNITY, floor};
+use crate::layers::{Layer, far_size, layers};
+use crate::state::{Inner, Part, Slot};
 use crate::timeline::Shape;
-use crate::{Op, Tail};
+use crate::{Op, Tail, WindowSpec};
 
-/// One choice of `of`, `with` and `where`, evaluated once per event however many aggregates use it.
+/// One choice of `of`, `with`, `by`, edges and `where`, evaluated once per event however many aggregates use it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lane {
     /// Which expression gives its values; nothing where it only counts.
     pub(crate) of: Option<usize>,
     /// Which expression gives the values of its second column.
     pub(crate) with: Option<usize>,
+    /// Which expression gives the values of its buckets.
+    pub(crate) by: Option<usize>,
+    /// The edges of its histogram.
+    pub(crate) edges: Option<Arc<[f64]>>,
     /// Which expression must be true.
     pub(crate) filter: Option<usize>,
     /// The type of its values; Int64 where it only counts.
@@ -24,8 +32,10 @@ pub(crate) struct Lane {
     pub(crate) event_word: usize,
     /// The object of its value in the row of an event, if it is a text.
     pub(crate) event_object: usize,
-    /// The word of its second column's value in the row of an event.
+    /// The word of its second column's value, or of the bin of its histogram, in the row of an event.
     pub(crate) event_with: usize,
+    /// The object of its bucket's text in the row of an event.
+    pub(crate) event_by: usize,
 }
 
 impl Default for Lane {
@@ -34,12 +44,15 @@ impl Default for Lane {
         Self {
             of: None,
             with: None,
+            by: None,
+            edges: None,
             filter: None,
             data_type: DataType::Int64,
             with_type: DataType::Int64,
             event_word: 0,
             event_object: 0,
             event_with: 0,
+            event_by: 0,
         }
     }
 }
@@ -49,25 +62,29 @@ impl Default for Lane {
 pub(crate) struct Wanted {
     pub(crate) lane: usize,
     pub(crate) op: Op,
-    pub(crate) span: TimeSpan,
+    pub(crate) window: WindowSpec,
     pub(crate) tail: Tail,
 }
 
-/// The tiles of one size.
+/// Which part of a key's state a window is read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layer {
-    /// Microseconds.
-    pub(crate) size: i64,
-    /// The longest window whose far end is made of tiles of this size, in microseconds.
-    pub(crate) reach: i64,
+pub(crate) enum Kind {
+    /// Tiles from `span` before the read, in microseconds.
+    Sliding { span: i64, tail: Tail },
+    /// Tiles of the last complete window.
+    Tumbling { span: i64 },
+    /// All tiles.
+    Lifetime,
+    /// The current session by this gap of [`Layout::sessions`].
+    Session(usize),
+    /// So many of the events kept by this entry of [`Layout::recent`].
+    Last { recent: usize, most: usize },
 }
 
 /// A window and what is read over it.
 #[derive(Clone, Debug)]
 pub(crate) struct Window {
-    /// Microseconds.
-    pub(crate) span: i64,
-    pub(crate) tail: Tail,
+    pub(crate) kind: Kind,
     /// The layer of the tile at its far end.
     pub(crate) layer: usize,
     /// The parts that are merged over it; of each lane the count last.
@@ -90,6 +107,10 @@ pub(crate) struct Layout {
     pub(crate) windows: Vec<Window>,
     /// How long events themselves are kept, in microseconds: the longest window with an exact tail.
     pub(crate) keep: Option<i64>,
+    /// The gaps of sessions, in microseconds.
+    pub(crate) sessions: Vec<i64>,
+    /// Lanes of which so many last events are kept.
+    pub(crate) recent: Vec<(usize, usize)>,
     /// Number of aggregated outputs.
     pub(crate) outputs: usize,
 }
@@ -106,30 +127,35 @@ impl Layout {
                 place_slots(&mut tile, lane, &lanes[lane], ops)
             })
             .collect();
-        let layers = layers(wanted);
+        let layers = layers(wanted.iter().map(|want| want.window));
+        let mut sessions: Vec<i64> = wanted.iter().filter_map(Wanted::gap).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let recent = recent(wanted);
         let mut windows: Vec<Window> = Vec::new();
         for (output, want) in wanted.iter().enumerate() {
-            let span = want.span.micros();
-            let part = Part::of(want.op, lanes[want.lane].of.is_some());
-            let at = windows.iter().position(|window| window.span == span && window.tail == want.tail);
-            let at = at.unwrap_or_else(|| {
-                let layer = layers.partition_point(|layer| layer.size < tile_size(span));
-                windows.push(Window { span, tail: want.tail, layer, slots: Vec::new(), values: Vec::new() });
+            let kind = want.kind(&sessions, &recent);
+            let at = windows.iter().position(|window| window.kind == kind).unwrap_or_else(|| {
+                let layer = far_layer(&layers, want.window);
+                windows.push(Window { kind, layer, slots: Vec::new(), values: Vec::new() });
                 windows.len() - 1
             });
-            let slot = slots.iter().find(|slot| slot.lane == want.lane && slot.part == part);
-            windows[at].values.extend(slot.map(|slot| (output, want.op, *slot)));
+            let slot = find_slot(&slots, &lanes[want.lane], want);
+            windows[at].values.extend(slot.map(|slot| (output, want.op, slot)));
         }
         for window in &mut windows {
             let read = |slot: &&Slot| {
                 let mut lane = window.values.iter().filter(|(_, _, other)| other.lane == slot.lane);
                 lane.any(|(_, _, other)| slot.part == Part::Count || slot.part == other.part)
             };
-            window.slots = slots.iter().filter(read).copied().collect();
+            window.slots = slots.iter().filter(read).cloned().collect();
         }
-        let exact = wanted.iter().filter(|want| want.tail == Tail::Exact);
-        let keep = exact.map(|want| want.span.micros()).max();
-        Self { event, tile, slots, layers, windows, keep, outputs: wanted.len() }
+        let exact = |want: &Wanted| match want.window {
+            WindowSpec::Sliding(span) if want.tail == Tail::Exact => Some(span.micros()),
+            _ => None,
+        };
+        let keep = wanted.iter().filter_map(exact).max();
+        Self { event, tile, slots, layers, windows, keep, sessions, recent, outputs: wanted.len() }
     }
 
     /// The number of words that say which lanes of an event have a value.
@@ -142,39 +168,105 @@ impl Layout {
         self.layers[0].size
     }
 
-    /// The longest window, in microseconds.
+    /// The longest window with an end, in microseconds.
     pub(crate) fn horizon(&self) -> i64 {
-        self.layers[self.layers.len() - 1].reach
+        self.layers.iter().rev().find(|layer| layer.size != ETERNITY).map_or(0, |layer| layer.reach)
     }
 
     /// Where layer `layer` begins in the past of a key that was last kept in order at `upkeep`: tiles that
     /// start before are of the layer above, or dropped where there is none.
     pub(crate) fn border(&self, layer: usize, upkeep: i64) -> i64 {
-        let above = self.layers.get(layer + 1).unwrap_or(&self.layers[layer]);
-        floor(upkeep.saturating_sub(self.layers[layer].reach), above.size)
+        let own = &self.layers[layer];
+        let above = self.layers.get(layer + 1).unwrap_or(own);
+        // Tiles of any start go into the one without end.
+        let size = if above.size == ETERNITY { own.size } else { above.size };
+        floor(upkeep.saturating_sub(own.reach), size)
     }
 
-    /// Bytes of a key that has an event in every tile of the smallest size.
+    /// Bytes of a key that has an event in every tile of the smallest size, and as many sessions and last events
+    /// as are kept.
     pub(crate) fn bytes_per_key(&self) -> u64 {
         let bytes = |shape: Shape| (8 + 8 * shape.words + 24 * shape.objects) as i64;
-        let heap: usize = self.slots.iter().map(|slot| slot.part.heap_bytes(slot.data_type)).sum();
+        let heap: usize = self.slots.iter().map(Slot::heap_bytes).sum();
+        let tile = bytes(self.tile) + heap as i64;
         let mut newer = 0;
-        let mut tiles = 0;
+        let mut tiles = 2 * self.sessions.len() as i64;
         for layer in &self.layers {
-            tiles += (layer.reach - newer) / layer.size + 2;
+            tiles += if layer.size == ETERNITY { 1 } else { (layer.reach - newer) / layer.size + 2 };
             newer = layer.reach;
         }
         let kept = self.keep.map_or(0, |keep| keep / self.base());
+        let recent: usize = self.recent.iter().map(|(_, most)| most).sum();
         let fixed = 3 * size_of::<crate::timeline::Timeline>() as i64 + 64;
-        (fixed + tiles * (bytes(self.tile) + heap as i64) + (kept + 1) * bytes(self.event)).unsigned_abs()
+        (fixed + tiles * tile + (kept + recent as i64 + 1) * bytes(self.event)).unsigned_abs()
     }
+}
+
+impl Wanted {
+    fn gap(&self) -> Option<i64> {
+        match self.window {
+            WindowSpec::Session(gap) => Some(gap.micros()),
+            WindowSpec::Sliding(_) | WindowSpec::Tumbling(_) | WindowSpec::Lifetime | WindowSpec::Last(_) => {
+                None
+            }
+        }
+    }
+
+    fn kind(&self, sessions: &[i64], recent: &[(usize, usize)]) -> Kind {
+        match self.window {
+            WindowSpec::Sliding(span) => Kind::Sliding { span: span.micros(), tail: self.tail },
+            WindowSpec::Tumbling(span) => Kind::Tumbling { span: span.micros() },
+            WindowSpec::Lifetime => Kind::Lifetime,
+            WindowSpec::Session(gap) => {
+                Kind::Session(sessions.partition_point(|other| *other < gap.micros()))
+            }
+            WindowSpec::Last(most) => {
+                let recent = recent.iter().take_while(|(lane, _)| *lane < self.lane).count();
+                Kind::Last { recent, most: most.into() }
+            }
+        }
+    }
+}
+
+/// The lanes of which last events are kept, and how many, ascending.
+fn recent(wanted: &[Wanted]) -> Vec<(usize, usize)> {
+    let mut lanes: BTreeMap<usize, usize> = BTreeMap::new();
+    for want in wanted {
+        if let WindowSpec::Last(most) = want.window {
+            let kept = lanes.entry(want.lane).or_default();
+            *kept = (*kept).max(most.into());
+        }
+    }
+    lanes.into_iter().collect()
+}
+
+/// The layer of the tile at the far end of a window. That of a lifetime is the one below: the tile without end
+/// is merged as one of those.
+fn far_layer(layers: &[Layer], window: WindowSpec) -> usize {
+    match far_size(window) {
+        None => 0,
+        Some(ETERNITY) => layers.len() - 2,
+        Some(size) => layers.partition_point(|layer| layer.size < size),
+    }
+}
+
+/// The part that an op of a lane is made of.
+fn find_slot(slots: &[Slot], lane: &Lane, want: &Wanted) -> Option<Slot> {
+    let part = Part::of(want.op, lane);
+    let own = |slot: &&Slot| slot.lane == want.lane;
+    if lane.by.is_none() {
+        return slots.iter().filter(own).find(|slot| slot.part == part).cloned();
+    }
+    let buckets = slots.iter().filter(own).find(|slot| slot.part == Part::Buckets)?;
+    let chosen = buckets.inner.as_ref()?.slots.iter().position(|slot| slot.part == part)?;
+    Some(Slot { chosen, ..buckets.clone() })
 }
 
 fn place_events(lanes: &mut [Lane]) -> Shape {
     let mut shape = Shape { words: Layout::mask_words(lanes.len()), objects: 0 };
     for lane in lanes {
         match lane.data_type {
-            DataType::String => {
+            DataType::String | DataType::List(_) | DataType::Map(_) => {
                 lane.event_object = shape.objects;
                 shape.objects += 1;
             }
@@ -188,9 +280,13 @@ fn place_events(lanes: &mut [Lane]) -> Shape {
                 shape.words += 1;
             }
         }
-        if lane.with.is_some() {
+        if lane.with.is_some() || lane.edges.is_some() {
             lane.event_with = shape.words;
             shape.words += 1;
+        }
+        if lane.by.is_some() {
+            lane.event_by = shape.objects;
+            shape.objects += 1;
         }
     }
     shape
@@ -198,43 +294,48 @@ fn place_events(lanes: &mut [Lane]) -> Shape {
 
 /// The parts of one lane, the count last.
 fn place_slots(tile: &mut Shape, lane: usize, spec: &Lane, ops: impl Iterator<Item = Op>) -> Vec<Slot> {
-    let mut parts: Vec<Part> = ops.map(|op| Part::of(op, spec.of.is_some())).chain([Part::Count]).collect();
+    let mut parts: Vec<Part> = ops.map(|op| Part::of(op, spec)).chain([Part::Count]).collect();
     parts.sort_unstable();
     parts.dedup();
+    if spec.by.is_none() {
+        return place_parts(tile, lane, spec, &parts, None);
+    }
+    let mut shape = Shape::default();
+    let slots = place_parts(&mut shape, lane, spec, &parts, None);
+    place_parts(tile, lane, spec, &[Part::Buckets, Part::Count], Some(Arc::new(Inner { shape, slots })))
+}
+
+fn place_parts(
+    shape: &mut Shape,
+    lane: usize,
+    spec: &Lane,
+    parts: &[Part],
+    inner: Option<Arc<Inner>>,
+) -> Vec<Slot> {
     let mut slots = Vec::with_capacity(parts.len());
     for part in parts {
         slots.push(Slot {
-            part,
+            part: *part,
             lane,
             data_type: spec.data_type,
             with_type: spec.with_type,
             event_word: spec.event_word,
             event_object: spec.event_object,
             event_with: spec.event_with,
-            word: tile.words,
-            object: tile.objects,
+            event_by: spec.event_by,
+            word: shape.words,
+            object: shape.objects,
             count: 0,
+            inner: inner.clone(),
+            chosen: 0,
         });
-        tile.words += part.words(spec.data_type);
-        tile.objects += part.objects(spec.data_type);
+        shape.words += part.words(spec.data_type);
+        shape.objects += part.objects(spec.data_type);
     }
     // The count is the last part, of one word.
-    let count = tile.words - 1;
+    let count = shape.words - 1;
     for slot in &mut slots {
         slot.count = count;
     }
     slots
-}
-
-fn layers(wanted: &[Wanted]) -> Vec<Layer> {
-    let mut layers: Vec<Layer> = Vec::new();
-    let mut spans: Vec<i64> = wanted.iter().map(|want| want.span.micros()).collect();
-    spans.sort_unstable();
-    for span in spans {
-        match layers.last_mut() {
-            Some(layer) if layer.size == tile_size(span) => layer.reach = span,
-            _ => layers.push(Layer { size: tile_size(span), reach: span }),
-        }
-    }
-    layers
 }

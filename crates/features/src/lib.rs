@@ -39,7 +39,9 @@
 //!             of: Some("cnt".into()),
 //!             with: None,
 //!             filter: None,
-//!             windows: vec![TimeSpan::from_days(7)],
+//!             by: None,
+//!             edges: vec![],
+//!             windows: vec![TimeSpan::from_days(7).into()],
 //!             tail: Tail::Hop,
 //!         }],
 //!         derived: vec![],
@@ -61,13 +63,17 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod beside;
 mod compile;
 mod error;
 mod inputs;
 mod key;
 mod ladder;
+mod layers;
 mod layout;
 mod op;
+mod recent;
+mod sessions;
 mod shard;
 mod snapshot;
 mod spec;
@@ -76,6 +82,7 @@ mod tiles;
 mod timeline;
 mod view;
 mod window;
+mod window_spec;
 
 pub mod point_in_time;
 pub mod skew;
@@ -86,3 +93,4 @@ pub use op::{Op, Parameter, Rank};
 pub use shard::{Event, Reading, Shard};
 pub use spec::{AggregateSpec, NamedExpr, Tail, ViewSpec};
 pub use view::View;
+pub use window_spec::WindowSpec;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use perennial_types::{DataType, TimeSpan};
+use perennial_types::{DataType, Element, TimeSpan};
 use serde::{Deserialize, Serialize};
 
 /// An aggregation over the values of a window. Values that are NULL or not finite are left out.
@@ -16,7 +16,8 @@ pub enum Op {
     Count,
     /// Sum of values.
     Sum,
-    /// Mean of values.
+    /// Mean of values; of lists of doubles the list of the means place by place, where a list that is shorter
+    /// than others counts as if zeros followed.
     Avg,
     /// Smallest value.
     Min,
@@ -39,6 +40,23 @@ pub enum Op {
     First,
     /// The value with the largest event time; of equal ones the last to arrive.
     Last,
+    /// So many first values, in order of event time.
+    FirstK(u16),
+    /// So many last values, in order of event time.
+    LastK(u16),
+    /// So many values that were first to come, each once, in order of their first event.
+    FirstDistinct(u16),
+    /// So many values that were last to come, each once, in order of their last event.
+    LastDistinct(u16),
+    /// So many largest values, the largest first.
+    Top(u16),
+    /// So many smallest values, the smallest first.
+    Bottom(u16),
+    /// So many most frequent values, the most frequent first: exact up to 64 different values, or eight times as
+    /// many as are asked for; beyond, one that is more frequent than one in as many is never missed.
+    Frequent(u16),
+    /// Number of values below the first edge, between each two (the lower one included), and from the last.
+    Histogram,
     /// Seconds from the last event to the read.
     SinceLast,
     /// Number of different values, exact: it keeps them all.
@@ -82,6 +100,8 @@ impl Rank {
 /// What an op with a parameter is made from.
 #[derive(Clone, Copy, Debug)]
 pub enum Parameter {
+    /// How many values: `{last: 5}`.
+    Count(fn(u16) -> Op),
     /// A share between 0 and 1: `{quantile: 0.95}`.
     Rank(fn(Rank) -> Op),
     /// A half-life: `{decayed_sum: 1h}`.
@@ -97,15 +117,18 @@ pub(crate) enum Takes {
     EventsOrNumbers,
     /// Numbers.
     Numbers,
-    /// Values of any type.
+    /// Values of any type but lists and maps.
     Values,
     /// Pairs of numbers.
     Pairs,
 }
 
 impl Op {
+    /// The most values that an op may ask for.
+    pub const MOST_VALUES: u16 = 1000;
+
     /// The ops without a parameter.
-    pub const PLAIN: [Self; 19] = [
+    pub const PLAIN: [Self; 20] = [
         Self::Count,
         Self::Sum,
         Self::Avg,
@@ -120,6 +143,7 @@ impl Op {
         Self::First,
         Self::Last,
         Self::SinceLast,
+        Self::Histogram,
         Self::Distinct,
         Self::ApproxDistinct,
         Self::Covariance,
@@ -128,7 +152,14 @@ impl Op {
     ];
 
     /// The ops with a parameter, by their words.
-    pub const PARAMETRISED: [(&str, Parameter); 3] = [
+    pub const PARAMETRISED: [(&str, Parameter); 10] = [
+        ("first", Parameter::Count(Self::FirstK)),
+        ("last", Parameter::Count(Self::LastK)),
+        ("first_distinct", Parameter::Count(Self::FirstDistinct)),
+        ("last_distinct", Parameter::Count(Self::LastDistinct)),
+        ("top", Parameter::Count(Self::Top)),
+        ("bottom", Parameter::Count(Self::Bottom)),
+        ("frequent", Parameter::Count(Self::Frequent)),
         ("quantile", Parameter::Rank(Self::Quantile)),
         ("decayed_sum", Parameter::Span(Self::DecayedSum)),
         ("decayed_rate", Parameter::Span(Self::DecayedRate)),
@@ -148,8 +179,14 @@ impl Op {
             Self::VariancePop => "variance_pop",
             Self::Skew => "skew",
             Self::Kurtosis => "kurtosis",
-            Self::First => "first",
-            Self::Last => "last",
+            Self::First | Self::FirstK(_) => "first",
+            Self::Last | Self::LastK(_) => "last",
+            Self::FirstDistinct(_) => "first_distinct",
+            Self::LastDistinct(_) => "last_distinct",
+            Self::Top(_) => "top",
+            Self::Bottom(_) => "bottom",
+            Self::Frequent(_) => "frequent",
+            Self::Histogram => "histogram",
             Self::SinceLast => "since_last",
             Self::Distinct => "distinct",
             Self::ApproxDistinct => "approx_distinct",
@@ -174,10 +211,21 @@ impl Op {
             | Self::VariancePop
             | Self::Skew
             | Self::Kurtosis
+            | Self::Histogram
             | Self::Quantile(_) => Takes::Numbers,
-            Self::Min | Self::Max | Self::First | Self::Last | Self::Distinct | Self::ApproxDistinct => {
-                Takes::Values
-            }
+            Self::Min
+            | Self::Max
+            | Self::First
+            | Self::Last
+            | Self::FirstK(_)
+            | Self::LastK(_)
+            | Self::FirstDistinct(_)
+            | Self::LastDistinct(_)
+            | Self::Top(_)
+            | Self::Bottom(_)
+            | Self::Frequent(_)
+            | Self::Distinct
+            | Self::ApproxDistinct => Takes::Values,
             Self::Covariance | Self::CovariancePop | Self::Correlation => Takes::Pairs,
         }
     }
@@ -185,14 +233,23 @@ impl Op {
     /// The type over values of a type, if there is one.
     pub(crate) fn output_type(self, of: DataType) -> Option<DataType> {
         let takes = match self.takes() {
+            _ if self == Self::Avg && of == DataType::List(Element::Double) => return Some(of),
             Takes::Events => true,
             // Without values a lane is one of integers.
             Takes::EventsOrNumbers | Takes::Numbers | Takes::Pairs => of.numeric(),
-            Takes::Values => of != DataType::Duration,
+            Takes::Values => Element::new(of).is_some(),
         };
         takes.then_some(match self {
             Self::Count | Self::Distinct | Self::ApproxDistinct => DataType::Int64,
             Self::Sum | Self::Min | Self::Max | Self::First | Self::Last => of,
+            Self::FirstK(_)
+            | Self::LastK(_)
+            | Self::FirstDistinct(_)
+            | Self::LastDistinct(_)
+            | Self::Top(_)
+            | Self::Bottom(_)
+            | Self::Frequent(_) => DataType::List(Element::new(of)?),
+            Self::Histogram => DataType::List(Element::Int64),
             Self::Avg
             | Self::Stddev
             | Self::StddevPop
@@ -225,6 +282,13 @@ impl fmt::Display for Op {
                 (percent, rest) if rest % 10 == 0 => write!(f, "p{percent}_{}", rest / 10),
                 (percent, rest) => write!(f, "p{percent}_{rest:02}"),
             },
+            Self::FirstK(k)
+            | Self::LastK(k)
+            | Self::FirstDistinct(k)
+            | Self::LastDistinct(k)
+            | Self::Top(k)
+            | Self::Bottom(k)
+            | Self::Frequent(k) => write!(f, "{}_{k}", self.word()),
             Self::DecayedSum(span) | Self::DecayedRate(span) => write!(f, "{}_{span}", self.word()),
             plain => f.write_str(plain.word()),
         }
@@ -247,12 +311,15 @@ mod tests {
     }
 
     #[test]
-    fn every_word_is_one_ops() {
-        let mut words: Vec<&str> = Op::PLAIN.map(Op::word).into();
-        words.extend(Op::PARAMETRISED.map(|(word, _)| word));
-        let count = words.len();
+    fn every_word_is_one_ops_and_only_first_and_last_have_a_parameter_or_not() {
+        let plain = Op::PLAIN.map(Op::word);
+        let with = Op::PARAMETRISED.map(|(word, _)| word);
+        let both: Vec<&str> = plain.into_iter().filter(|word| with.contains(word)).collect();
+        assert_eq!(both, ["first", "last"]);
+        let mut words = [&plain[..], &with[..]].concat();
         words.sort_unstable();
         words.dedup();
-        assert_eq!(words.len(), count);
+        assert_eq!(words.len(), plain.len() + with.len() - both.len());
+        assert_eq!(Op::LastDistinct(5).to_string(), "last_distinct_5");
     }
 }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use perennial_types::TimeSpan;
 use serde::{Deserialize, Serialize};
 
-use crate::Op;
+use crate::{Op, WindowSpec};
 
 /// A declared feature view: model-independent features of one entity over one source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,9 +49,16 @@ pub struct AggregateSpec {
     /// SQL condition; only events for which it is true count.
     #[serde(rename = "where")]
     pub filter: Option<Arc<str>>,
-    /// The sliding windows.
-    pub windows: Vec<TimeSpan>,
-    /// How exact the far end of the window is.
+    /// SQL for the values by which events are told apart: each op gives a map from these values' texts, at most
+    /// a hundred of them, those with the smallest hashes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Arc<str>>,
+    /// The edges of a histogram, ascending.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edges: Vec<f64>,
+    /// The windows.
+    pub windows: Vec<WindowSpec>,
+    /// How exact the far end of a sliding window is.
     pub tail: Tail,
 }
 

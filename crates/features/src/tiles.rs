@@ -9,7 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::ladder::floor;
+use crate::beside::Beside;
+use crate::ladder::{ETERNITY, floor, tile_end};
 use crate::layout::Layout;
 use crate::state::{fold, merge};
 use crate::timeline::{Row, Shape, Timeline};
@@ -27,6 +28,8 @@ pub(crate) struct Tiles {
     pub(crate) waiting: Timeline,
     /// For exact tails: events that count, in order of event time, then of coming to count.
     pub(crate) kept: Timeline,
+    /// Sessions and last events, where a window needs them.
+    pub(crate) beside: Option<Box<Beside>>,
 }
 
 /// Where an event came to lie.
@@ -49,6 +52,7 @@ impl Tiles {
             tiles: Timeline::default(),
             waiting: Timeline::default(),
             kept: Timeline::default(),
+            beside: Beside::new(layout),
         }
     }
 
@@ -66,6 +70,9 @@ impl Tiles {
             return Placed::InOrder;
         }
         let placed = fold_event(&mut self.tiles, layout, self.upkeep, time, event);
+        if let Some(beside) = &mut self.beside {
+            beside.add(layout, self.now, time, event);
+        }
         if layout.keep.is_some_and(|keep| time >= self.now.saturating_sub(keep)) {
             self.kept.insert(layout.event, self.kept.upper_bound(time), time, event);
         }
@@ -74,7 +81,10 @@ impl Tiles {
 
     /// Whether the vectors of a saved state fit the layout.
     pub(crate) fn fits(&self, layout: &Layout) -> bool {
-        self.tiles.fits(layout.tile) && self.waiting.fits(layout.event) && self.kept.fits(layout.event)
+        self.tiles.fits(layout.tile)
+            && self.waiting.fits(layout.event)
+            && self.kept.fits(layout.event)
+            && Beside::fits(self.beside.as_deref(), layout)
     }
 
     /// Fold the waiting events whose time has passed.
@@ -83,6 +93,9 @@ impl Tiles {
         for i in 0..passed {
             let (time, event) = (self.waiting.times()[i], self.waiting.row(layout.event, i));
             fold_event(&mut self.tiles, layout, self.upkeep, time, event);
+            if let Some(beside) = &mut self.beside {
+                beside.add(layout, self.now, time, event);
+            }
             if layout.keep.is_some() {
                 self.kept.insert(layout.event, self.kept.upper_bound(time), time, event);
             }
@@ -98,9 +111,13 @@ impl Tiles {
         let top = layout.layers.len() - 1;
         self.tiles.remove(layout.tile, 0, self.tiles.lower_bound(layout.border(top, self.upkeep)));
         for layer in 0..top {
-            let start = self.tiles.lower_bound(layout.border(layer, before));
+            let above = layout.layers[layer + 1].size;
+            let start = match above {
+                ETERNITY => 0,
+                _ => self.tiles.lower_bound(layout.border(layer, before)),
+            };
             let end = self.tiles.lower_bound(layout.border(layer, self.upkeep));
-            merge_children(&mut self.tiles, layout, start..end, layout.layers[layer + 1].size);
+            merge_children(&mut self.tiles, layout, start..end, above);
         }
         if let Some(keep) = layout.keep {
             self.kept.remove(layout.event, 0, self.kept.lower_bound(self.now.saturating_sub(keep)));
@@ -113,7 +130,7 @@ fn fold_event(tiles: &mut Timeline, layout: &Layout, upkeep: i64, time: i64, eve
     // Mostly the event belongs to the newest tile, which is found without a division.
     if let Some(start) = tiles.times().last().copied()
         && start <= time
-        && time - start < layout.base()
+        && time.saturating_sub(start) < layout.base()
     {
         fold(&layout.slots, &mut tiles.row_mut(layout.tile, tiles.len() - 1), event, time);
         return Placed::InOrder;
@@ -137,7 +154,7 @@ fn merge_children(tiles: &mut Timeline, layout: &Layout, range: std::ops::Range<
     let mut end = range.end;
     while at < end {
         let parent = floor(tiles.times()[at], size);
-        let next = tiles.lower_bound(parent.saturating_add(size)).min(end);
+        let next = tiles.lower_bound(tile_end(parent, size)).min(end);
         for child in at + 1..next {
             let (mut first, later) = tiles.pair_mut(shape, at, child);
             merge(&layout.slots, &mut first, later);

@@ -21,6 +21,11 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
+    /// Whether a lane counts this event.
+    pub(crate) fn counts(&self, lane: usize) -> bool {
+        self.words[lane / 64] >> (lane % 64) & 1 == 1
+    }
+
     /// The object at `i`, if there is one.
     pub(crate) fn object(&self, i: usize) -> Option<&'a Object> {
         self.objects.get(i)?.as_ref()

@@ -1,13 +1,15 @@
 //! Reading the windows of one key at an instant.
 
+use std::ops::Range;
+
 use perennial_types::Value;
 
-use crate::Tail;
 use crate::ladder::floor;
-use crate::layout::{Layout, Window};
+use crate::layout::{Kind, Layout, Window};
 use crate::state::{Object, fold, merge, value};
 use crate::tiles::Tiles;
 use crate::timeline::{Row, RowMut, Shape};
+use crate::{Tail, beside};
 
 /// The aggregated values at `at` (microseconds), in the order of the outputs; nothing for an unknown key.
 ///
@@ -20,7 +22,21 @@ pub(crate) fn read(layout: &Layout, key: Option<&Tiles>, at: i64) -> Vec<Value> 
     for window in &layout.windows {
         merged.clear();
         if let Some(key) = key {
-            merge_window(layout, window, key, at, &mut merged);
+            match window.kind {
+                Kind::Sliding { span, tail } => {
+                    let range = at.saturating_sub(span)..at;
+                    merge_window(layout, window, tail, key, range, &mut merged);
+                }
+                Kind::Tumbling { span } => {
+                    let end = floor(at, span);
+                    merge_window(layout, window, Tail::Hop, key, end.saturating_sub(span)..end, &mut merged);
+                }
+                Kind::Lifetime => merge_window(layout, window, Tail::Hop, key, i64::MIN..at, &mut merged),
+                Kind::Session(_) | Kind::Last { .. } => {
+                    let top = merged.top;
+                    beside::merge_window(layout, window, key, at, &mut merged.row_mut(top));
+                }
+            }
         }
         let total = merged.row(merged.top);
         for (output, op, slot) in &window.values {
@@ -30,17 +46,25 @@ pub(crate) fn read(layout: &Layout, key: Option<&Tiles>, at: i64) -> Vec<Value> 
     values
 }
 
-fn merge_window(layout: &Layout, window: &Window, key: &Tiles, at: i64, merged: &mut Merged) {
+/// Merge the tiles and events of a window, of times from `range.start` up to `range.end`.
+fn merge_window(
+    layout: &Layout,
+    window: &Window,
+    tail: Tail,
+    key: &Tiles,
+    range: Range<i64>,
+    merged: &mut Merged,
+) {
+    let Range { start, end: at } = range;
     merged.top = window.layer + 1;
     let far = layout.layers[window.layer].size;
-    let start = at.saturating_sub(window.span);
     let mut first_tile = floor(start, far);
-    let mut waiting = match window.tail {
+    let mut waiting = match tail {
         Tail::Hop => key.waiting.lower_bound(first_tile),
         Tail::Exact => key.waiting.lower_bound(start),
     };
     let passed = key.waiting.lower_bound(at);
-    if window.tail == Tail::Exact && first_tile < start {
+    if tail == Tail::Exact && first_tile < start {
         first_tile = first_tile.saturating_add(far);
         let kept = key.kept.lower_bound(start)..key.kept.lower_bound(first_tile);
         let total = merged.top;

@@ -1,5 +1,6 @@
 //! From files to declarations, without cross-checks.
 
+mod aggregate;
 mod endpoint;
 mod experiment;
 mod model;

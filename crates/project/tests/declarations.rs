@@ -368,6 +368,34 @@ fn an_action_that_always_exceeds_its_budget_is_refused() {
 }
 
 #[test]
+fn every_kind_of_operation_and_window_can_be_declared() {
+    let compiled = project(include_str!("fixtures/operations.yaml")).compile().unwrap();
+    let outputs = compiled.views[0].outputs().columns().iter();
+    let outputs: Vec<String> =
+        outputs.map(|column| format!("{} {}", column.name, column.data_type)).collect();
+    let expected = "user.amount_sum_7d double, user.amount_sum_tumbling_1d double, \
+        user.amount_avg_7d double, user.amount_avg_tumbling_1d double, \
+        user.amount_stddev_pop_7d double, user.amount_stddev_pop_tumbling_1d double, \
+        user.amount_skew_7d double, user.amount_skew_tumbling_1d double, \
+        user.amount_p95_7d double, user.amount_p95_tumbling_1d double, \
+        user.amount_decayed_sum_1h_7d double, user.amount_decayed_sum_1h_tumbling_1d double, \
+        user.shop_last_5_90d list<string>, user.shop_last_5_lifetime list<string>, \
+        user.shop_last_distinct_3_90d list<string>, user.shop_last_distinct_3_lifetime list<string>, \
+        user.shop_frequent_3_90d list<string>, user.shop_frequent_3_lifetime list<string>, \
+        user.shop_approx_distinct_90d int64, user.shop_approx_distinct_lifetime int64, \
+        user.seen_lifetime double, user.visit_session_30m int64, user.recent_last_100 double, \
+        user.fee_30d double, user.sizes_30d list<int64>, user.spent_30d map<double>, \
+        user.taste_30d list<double>, user.home double, user.newest string";
+    assert_eq!(outputs.join(", "), expected);
+}
+
+#[test]
+fn faults_of_operations_and_windows_name_what_would_help() {
+    let faults = parse(include_str!("fixtures/operations_wrong.yaml")).err().unwrap_or_default();
+    assert_eq!(written(&faults), include_str!("fixtures/operations_wrong.txt"));
+}
+
+#[test]
 fn a_key_that_stands_twice_and_a_circle_of_copies_are_refused() {
     let faults = faults_with("task: regression\n", "task: regression\ntask: binary\n");
     assert!(faults.contains("\"task\" stands twice, first in line 27"), "{faults}");

@@ -1,12 +1,16 @@
 //! The aggregates of a view: what they are of, and over which windows.
 
-use perennial_types::{Column, DataType, TimeSpan};
+use std::sync::Arc;
 
-use super::Draft;
-use crate::ladder::SHORTEST_WINDOW;
+use perennial_types::{Column, DataType, Element, TimeSpan};
+
+use super::{Draft, Texts};
 use crate::layout::{Lane, Wanted};
 use crate::op::Takes;
-use crate::{AggregateSpec, Op};
+use crate::{AggregateSpec, Op, WindowSpec};
+
+/// The most edges of a histogram.
+const MOST_EDGES: usize = 200;
 
 impl Draft<'_> {
     pub(super) fn aggregate(&mut self, i: usize, spec: &AggregateSpec) {
@@ -17,11 +21,7 @@ impl Draft<'_> {
             self.fault(field("op"), format!("name at least one of {}", Op::PLAIN.map(Op::word).join(", ")));
         }
         for op in &spec.ops {
-            if let Op::DecayedSum(half_life) | Op::DecayedRate(half_life) = op
-                && *half_life <= TimeSpan::ZERO
-            {
-                self.fault(field("op"), format!("the half-life of {} must be above zero", op.word()));
-            }
+            self.parameter(&field("op"), *op);
         }
         self.windows(&field("windows"), spec);
         let lane = self.lane(&field, spec);
@@ -35,8 +35,12 @@ impl Draft<'_> {
                     );
                 }
                 let data_type = lane.and_then(|lane| {
-                    self.wanted.push(Wanted { lane, op: *op, span: *window, tail: spec.tail });
-                    op.output_type(self.lanes[lane].data_type)
+                    self.wanted.push(Wanted { lane, op: *op, window: *window, tail: spec.tail });
+                    let data_type = op.output_type(self.lanes[lane].data_type)?;
+                    match spec.by {
+                        None => Some(data_type),
+                        Some(_) => Element::new(data_type).map(DataType::Map),
+                    }
                 });
                 if self.faults.len() > faults || data_type.is_none() {
                     self.broken.insert(name.as_str().into());
@@ -48,31 +52,11 @@ impl Draft<'_> {
         }
     }
 
-    fn windows(&mut self, field: &str, spec: &AggregateSpec) {
-        if spec.windows.is_empty() {
-            self.fault(field, "give at least one window, such as 7d");
-        }
-        for window in &spec.windows {
-            if *window < SHORTEST_WINDOW {
-                self.fault(
-                    field,
-                    format!("window {window} is shorter than {SHORTEST_WINDOW}, the shortest there is"),
-                );
-            }
-            if *window > self.source.retention {
-                let (source, retention) = (&self.source.name, self.source.retention);
-                let problem = format!(
-                    "window {window} is longer than source {source:?} keeps its events ({retention})"
-                );
-                self.fault(field, problem);
-            }
-        }
-    }
-
     /// The lane of an aggregate; nothing when its expressions are at fault.
     fn lane(&mut self, field: &impl Fn(&str) -> String, spec: &AggregateSpec) -> Option<usize> {
         let of = spec.of.as_ref().map(|sql| self.shared(&field("of"), sql));
         let with = spec.with.as_ref().map(|sql| self.shared(&field("with"), sql));
+        let by = spec.by.as_ref().map(|sql| self.shared(&field("by"), sql));
         let filter = spec.filter.as_ref().map(|sql| self.shared(&field("where"), sql));
         if let Some(Some((_, data_type))) = filter
             && data_type != DataType::Boolean
@@ -84,6 +68,8 @@ impl Draft<'_> {
             self.takes(field, *op, of.map(|of| of.map(|(_, data_type)| data_type)));
         }
         self.pairs(field, spec, with.map(|with| with.map(|(_, data_type)| data_type)));
+        let edges = self.edges(field, spec);
+        self.by(field, spec, by.flatten().map(|(_, data_type)| data_type));
         let (of, data_type) = match of {
             None => (None, DataType::Int64),
             Some(of) => of.map(|(i, data_type)| (Some(i), data_type))?,
@@ -92,14 +78,19 @@ impl Draft<'_> {
             None => (None, DataType::Int64),
             Some(with) => with.map(|(i, data_type)| (Some(i), data_type))?,
         };
+        let by = match by {
+            None => None,
+            Some(by) => Some(by?.0),
+        };
         let filter = match filter {
             None => None,
             Some(filter) => Some(filter?.0),
         };
-        let texts = [spec.of.clone(), spec.with.clone(), spec.filter.clone()];
-        Some(self.lane_texts.iter().position(|other| *other == texts).unwrap_or_else(|| {
-            self.lane_texts.push(texts);
-            let lane = Lane { of, with, filter, data_type, with_type, ..Lane::default() };
+        let texts = [&spec.of, &spec.with, &spec.by, &spec.filter].map(Clone::clone);
+        let same = |other: &(Texts, Option<Arc<[f64]>>)| other.0 == texts && other.1 == edges;
+        Some(self.lane_texts.iter().position(same).unwrap_or_else(|| {
+            self.lane_texts.push((texts, edges.clone()));
+            let lane = Lane { of, with, by, edges, filter, data_type, with_type, ..Lane::default() };
             self.lanes.push(lane);
             self.lanes.len() - 1
         }))
@@ -118,6 +109,73 @@ impl Draft<'_> {
                 self.fault(field("of"), problem);
             }
             (_, Some(Some(_))) => {}
+        }
+    }
+
+    /// The edges of a histogram, where the op is one, and only there.
+    fn edges(&mut self, field: &impl Fn(&str) -> String, spec: &AggregateSpec) -> Option<Arc<[f64]>> {
+        let other = spec.ops.iter().find(|op| **op != Op::Histogram);
+        let histogram = spec.ops.contains(&Op::Histogram);
+        match (spec.edges.is_empty(), other) {
+            (true, _) if histogram => {
+                let problem = "a histogram needs the edges between its bins, such as [0, 10, 100]";
+                self.fault(field("edges"), problem);
+            }
+            (false, Some(op)) => {
+                let problem = format!("{} has no edges; declare the histogram as one of its own", op.word());
+                self.fault(field("edges"), problem);
+            }
+            (true | false, _) => {}
+        }
+        let ascending =
+            spec.edges.is_sorted_by(|a, b| a < b) && spec.edges.iter().all(|edge| edge.is_finite());
+        if !ascending {
+            self.fault(field("edges"), "edges are numbers in ascending order, each once");
+        }
+        if spec.edges.len() > MOST_EDGES {
+            self.fault(field("edges"), format!("at most {MOST_EDGES} edges, found {}", spec.edges.len()));
+        }
+        histogram.then(|| spec.edges.as_slice().into())
+    }
+
+    /// Whether events can be told apart by the column, and each op gives one value for each of its values.
+    fn by(&mut self, field: &impl Fn(&str) -> String, spec: &AggregateSpec, by: Option<DataType>) {
+        if let Some(data_type) = by
+            && Element::new(data_type).is_none_or(|element| element == Element::Double)
+        {
+            let problem =
+                format!("{data_type} values make no buckets; use text, int64, boolean or timestamp");
+            self.fault(field("by"), problem);
+        }
+        if spec.by.is_some() {
+            let lists =
+                spec.ops.iter().find(|op| op.output_type(DataType::Int64).is_some_and(DataType::nested));
+            if let Some(op) = lists {
+                let problem = format!("{} gives a list, and a map holds single values", op.word());
+                self.fault(field("by"), problem);
+            }
+        }
+    }
+
+    /// Whether the parameter of an op is in its range.
+    fn parameter(&mut self, field: &str, op: Op) {
+        match op {
+            Op::DecayedSum(half_life) | Op::DecayedRate(half_life) if half_life <= TimeSpan::ZERO => {
+                self.fault(field, format!("the half-life of {} must be above zero", op.word()));
+            }
+            Op::FirstK(k)
+            | Op::LastK(k)
+            | Op::FirstDistinct(k)
+            | Op::LastDistinct(k)
+            | Op::Top(k)
+            | Op::Bottom(k)
+            | Op::Frequent(k)
+                if !(1..=Op::MOST_VALUES).contains(&k) =>
+            {
+                let most = Op::MOST_VALUES;
+                self.fault(field, format!("{} gives 1 to {most} values, not {k}", op.word()));
+            }
+            _ => {}
         }
     }
 
@@ -152,7 +210,7 @@ impl Draft<'_> {
 }
 
 /// `rides_avg_7d`, or `busy_30d` where the op is not part of the name.
-fn output_name(spec: &AggregateSpec, op: Op, window: TimeSpan) -> String {
+fn output_name(spec: &AggregateSpec, op: Op, window: WindowSpec) -> String {
     match spec.op_in_name {
         true => format!("{}_{op}_{window}", spec.name),
         false => format!("{}_{window}", spec.name),
@@ -162,6 +220,11 @@ fn output_name(spec: &AggregateSpec, op: Op, window: TimeSpan) -> String {
 fn cast_help(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Boolean | DataType::String => "; CAST them to double or int64",
-        DataType::Timestamp | DataType::Duration | DataType::Int64 | DataType::Double => "",
+        DataType::Timestamp
+        | DataType::Duration
+        | DataType::Int64
+        | DataType::Double
+        | DataType::List(_)
+        | DataType::Map(_) => "",
     }
 }

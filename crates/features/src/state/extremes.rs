@@ -20,7 +20,9 @@ pub(super) fn keep(slot: &Slot, tile: &mut RowMut<'_>, value: u64, object: Optio
             | DataType::Int64
             | DataType::Double
             | DataType::Timestamp
-            | DataType::Duration => compare_words(slot.data_type, value, tile.words[slot.word]),
+            | DataType::Duration
+            | DataType::List(_)
+            | DataType::Map(_) => compare_words(slot.data_type, value, tile.words[slot.word]),
         };
         let wanted = if slot.part == Part::Min { Ordering::Less } else { Ordering::Greater };
         if ordering != wanted {

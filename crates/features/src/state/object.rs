@@ -6,7 +6,10 @@ use std::sync::Arc;
 use perennial_types::{DataType, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
+use super::buckets::Buckets;
 use super::distinct::{ApproxDistinct, Distinct};
+use super::frequent::Frequent;
+use super::many::{Ends, Extremes};
 use super::quantiles::Quantiles;
 
 /// A value that a collection keeps.
@@ -30,11 +33,38 @@ impl Item {
     }
 }
 
+/// The order of two items of one type.
+pub(super) fn compare(data_type: DataType, a: &Item, b: &Item) -> Ordering {
+    match (a, b) {
+        (Item::Word(a), Item::Word(b)) => compare_words(data_type, *a, *b),
+        (a, b) => a.cmp(b),
+    }
+}
+
+/// Items as a list.
+pub(super) fn list<'a>(data_type: DataType, items: impl Iterator<Item = &'a Item>) -> Value {
+    let value = |item: &Item| match item {
+        Item::Word(word) => decode(data_type, *word, None),
+        Item::Text(text) => Value::String(Arc::clone(text)),
+    };
+    Value::List(items.map(value).collect())
+}
+
 /// An object within a row; nothing is the state of no event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Object {
     /// A text: the value of an event, or the one that an extreme or an end keeps.
     Text(Arc<str>),
+    /// The list of an event, or the sums of lists.
+    Vector(Arc<[f64]>),
+    /// Times and values of first or last events.
+    Ends(Box<Ends>),
+    /// Extreme values.
+    Extremes(Box<Extremes>),
+    /// Counts of frequent values.
+    Frequent(Box<Frequent>),
+    /// A row for each value of a column.
+    Buckets(Box<Buckets>),
     /// Different values.
     Distinct(Box<Distinct>),
     /// About how many different values.
@@ -48,7 +78,14 @@ impl Object {
     pub(crate) fn text(&self) -> Option<&Arc<str>> {
         match self {
             Self::Text(text) => Some(text),
-            Self::Distinct(_) | Self::ApproxDistinct(_) | Self::Quantiles(_) => None,
+            Self::Vector(_)
+            | Self::Ends(_)
+            | Self::Extremes(_)
+            | Self::Frequent(_)
+            | Self::Buckets(_)
+            | Self::Distinct(_)
+            | Self::ApproxDistinct(_)
+            | Self::Quantiles(_) => None,
         }
     }
 }
@@ -62,6 +99,11 @@ pub(crate) fn encode(value: &Value) -> Option<u64> {
         // What is not finite would poison every window it is in; it counts as unknown.
         Value::Double(value) => value.is_finite().then(|| value.to_bits()),
         Value::String(_) => Some(0),
+        Value::List(values) => {
+            let finite = |value: &Value| matches!(value, Value::Double(value) if value.is_finite());
+            values.iter().all(finite).then_some(0)
+        }
+        Value::Map(_) => None,
         Value::Timestamp(value) => Some(value.micros().cast_unsigned()),
         Value::Duration(value) => Some(value.micros().cast_unsigned()),
     }
@@ -77,7 +119,7 @@ pub(crate) fn decode(data_type: DataType, word: u64, object: Option<&Object>) ->
             object.and_then(Object::text).map_or(Value::Null, |text| Value::String(Arc::clone(text)))
         }
         DataType::Timestamp => Value::Timestamp(Timestamp::from_micros(word.cast_signed())),
-        DataType::Duration => Value::Null,
+        DataType::Duration | DataType::List(_) | DataType::Map(_) => Value::Null,
     }
 }
 
@@ -88,6 +130,7 @@ pub(crate) fn number(data_type: DataType, word: u64) -> f64 {
         DataType::Boolean | DataType::Int64 | DataType::String | DataType::Timestamp | DataType::Duration => {
             word.cast_signed() as f64
         }
+        DataType::List(_) | DataType::Map(_) => 0.0,
     }
 }
 
@@ -98,5 +141,6 @@ pub(crate) fn compare_words(data_type: DataType, a: u64, b: u64) -> Ordering {
         DataType::Boolean | DataType::Int64 | DataType::String | DataType::Timestamp | DataType::Duration => {
             a.cast_signed().cmp(&b.cast_signed())
         }
+        DataType::List(_) | DataType::Map(_) => Ordering::Equal,
     }
 }

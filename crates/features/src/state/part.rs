@@ -2,7 +2,9 @@
 
 use perennial_types::DataType;
 
+use super::frequent;
 use crate::Op;
+use crate::layout::Lane;
 
 /// What a part of a lane's state holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,15 +40,41 @@ pub(crate) enum Part {
     ApproxDistinct,
     /// Counts of values by bin.
     Quantiles,
+    /// Times and values of so many first or last events, or values.
+    Ends {
+        /// How many.
+        most: usize,
+        /// The last ones, not the first.
+        last: bool,
+        /// Each value once.
+        distinct: bool,
+    },
+    /// So many extreme values.
+    Extremes {
+        /// How many.
+        most: usize,
+        /// The largest, not the smallest.
+        largest: bool,
+    },
+    /// Counts of so many frequent values.
+    Frequent(usize),
+    /// Counts of values between so many edges.
+    Histogram(usize),
+    /// Sums of lists, place by place.
+    Vectors,
+    /// A state for each value of a column.
+    Buckets,
     /// Number of values. The others look at it, so it changes after them.
     Count,
 }
 
 impl Part {
-    /// The part that holds what `op` needs beside the count, in a lane with values or one that only counts.
-    pub(crate) fn of(op: Op, valued: bool) -> Self {
+    /// The part that holds what `op` needs beside the count in a lane, buckets aside.
+    pub(crate) fn of(op: Op, lane: &Lane) -> Self {
+        let ends = |k: u16, last, distinct| Self::Ends { most: k.into(), last, distinct };
         match op {
             Op::Count => Self::Count,
+            Op::Avg if lane.data_type.nested() => Self::Vectors,
             Op::Sum | Op::Avg => Self::Sum,
             Op::Stddev | Op::StddevPop | Op::Variance | Op::VariancePop => Self::Moments,
             Op::Skew | Op::Kurtosis => Self::Powers,
@@ -55,12 +83,20 @@ impl Part {
             Op::First => Self::First,
             Op::Last => Self::Last,
             Op::SinceLast => Self::LastTime,
+            Op::FirstK(k) => ends(k, false, false),
+            Op::LastK(k) => ends(k, true, false),
+            Op::FirstDistinct(k) => ends(k, false, true),
+            Op::LastDistinct(k) => ends(k, true, true),
+            Op::Top(k) => Self::Extremes { most: k.into(), largest: true },
+            Op::Bottom(k) => Self::Extremes { most: k.into(), largest: false },
+            Op::Frequent(k) => Self::Frequent(k.into()),
+            Op::Histogram => Self::Histogram(lane.edges.as_ref().map_or(0, |edges| edges.len()) + 1),
             Op::Distinct => Self::Distinct,
             Op::ApproxDistinct => Self::ApproxDistinct,
             Op::Quantile(_) => Self::Quantiles,
             Op::Covariance | Op::CovariancePop | Op::Correlation => Self::Pairs,
             Op::DecayedSum(half_life) | Op::DecayedRate(half_life) => {
-                Self::Decayed { half_life: half_life.micros(), weighted: valued }
+                Self::Decayed { half_life: half_life.micros(), weighted: lane.of.is_some() }
             }
         }
     }
@@ -73,7 +109,15 @@ impl Part {
             Self::Min | Self::Max | Self::LastTime | Self::Count => 1,
             Self::Powers => 4,
             Self::Pairs => 5,
-            Self::Distinct | Self::ApproxDistinct | Self::Quantiles => 0,
+            Self::Histogram(counts) => counts,
+            Self::Distinct
+            | Self::ApproxDistinct
+            | Self::Quantiles
+            | Self::Ends { .. }
+            | Self::Extremes { .. }
+            | Self::Frequent(_)
+            | Self::Vectors
+            | Self::Buckets => 0,
         }
     }
 
@@ -81,8 +125,16 @@ impl Part {
     pub(crate) fn objects(self, data_type: DataType) -> usize {
         match self {
             Self::Min | Self::Max | Self::First | Self::Last => usize::from(data_type == DataType::String),
-            Self::Distinct | Self::ApproxDistinct | Self::Quantiles => 1,
-            Self::Sum
+            Self::Distinct
+            | Self::ApproxDistinct
+            | Self::Quantiles
+            | Self::Ends { .. }
+            | Self::Extremes { .. }
+            | Self::Frequent(_)
+            | Self::Vectors
+            | Self::Buckets => 1,
+            Self::Histogram(_)
+            | Self::Sum
             | Self::Moments
             | Self::Powers
             | Self::LastTime
@@ -101,7 +153,15 @@ impl Part {
             Self::Distinct => 48 + VALUES * (24 + text),
             Self::ApproxDistinct => 48 + VALUES * 4,
             Self::Quantiles => 64 + VALUES * 12,
-            Self::Sum
+            Self::Ends { most, .. } => 24 + most.min(VALUES) * (24 + text),
+            Self::Extremes { most, .. } => 24 + most.min(VALUES) * (16 + text),
+            Self::Frequent(most) => 24 + frequent::counters(most).min(VALUES) * (24 + text),
+            // As long as an embedding often is.
+            Self::Vectors => 24 + 8 * 256,
+            // What is in each bucket is added by the slot.
+            Self::Buckets => 24,
+            Self::Histogram(_)
+            | Self::Sum
             | Self::Moments
             | Self::Powers
             | Self::LastTime

@@ -38,9 +38,13 @@ pub(super) fn sum(slot: &Slot, words: &[u64]) -> Value {
 pub(super) fn mean(slot: &Slot, words: &[u64], count: u64) -> Value {
     let sum = match slot.data_type {
         DataType::Double => f64::from_bits(words[slot.word]),
-        DataType::Boolean | DataType::Int64 | DataType::String | DataType::Timestamp | DataType::Duration => {
-            wide(words, slot.word) as f64
-        }
+        DataType::Boolean
+        | DataType::Int64
+        | DataType::String
+        | DataType::Timestamp
+        | DataType::Duration
+        | DataType::List(_)
+        | DataType::Map(_) => wide(words, slot.word) as f64,
     };
     super::finite(sum / count as f64)
 }

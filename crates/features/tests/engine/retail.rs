@@ -43,8 +43,10 @@ fn spec() -> ViewSpec {
         op_in_name: false,
         of: of.map(Into::into),
         with: None,
+        by: None,
+        edges: vec![],
         filter: None,
-        windows: DAYS.map(TimeSpan::from_days).to_vec(),
+        windows: DAYS.map(|days| TimeSpan::from_days(days).into()).to_vec(),
         tail: Tail::Exact,
     };
     ViewSpec {

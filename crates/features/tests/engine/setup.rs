@@ -25,7 +25,12 @@ impl Sample {
             _ => Value::Null,
         };
         let n = x.as_f64().map_or(Value::Null, |x| Value::Int64(x as i64));
-        Self { position, time, available_at, row: vec![Value::Int64(key), x, n, text] }
+        // A list of two doubles, or of one.
+        let list = x.as_f64().map_or(Value::Null, |x| {
+            let values = [Value::Double(x), Value::Double(x / 3.0)];
+            Value::List(values[..1 + usize::from(x > 0.0)].into())
+        });
+        Self { position, time, available_at, row: vec![Value::Int64(key), x, n, text, list] }
     }
 
     pub(crate) fn event(&self) -> Event<'_> {
@@ -40,7 +45,8 @@ impl Sample {
 }
 
 pub(crate) fn source() -> SourceSpec {
-    let columns = [("key", "int64"), ("x", "double?"), ("n", "int64?"), ("text", "string?")];
+    let columns =
+        [("key", "int64"), ("x", "double?"), ("n", "int64?"), ("text", "string?"), ("list", "list<double>?")];
     SourceSpec {
         name: "samples".into(),
         schema: Schema::parse(&columns).unwrap(),
@@ -69,8 +75,10 @@ pub(crate) fn aggregate(
         op_in_name: true,
         of: of.map(Into::into),
         with: None,
+        by: None,
+        edges: vec![],
         filter: None,
-        windows: spans(windows),
+        windows: spans(windows).into_iter().map(Into::into).collect(),
         tail,
     }
 }
