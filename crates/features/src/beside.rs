@@ -52,12 +52,11 @@ impl Beside {
 /// Merge what a window at `at` holds into the empty row `total`.
 pub(crate) fn merge_window(layout: &Layout, window: &Window, key: &Tiles, at: i64, total: &mut RowMut<'_>) {
     let Some(beside) = &key.beside else { return };
-    let passed = key.waiting.lower_bound(at);
-    let waiting = || (0..passed).map(|i| (key.waiting.times()[i], key.waiting.row(layout.event, i)));
+    let waiting = || key.rows.waiting(layout, i64::MIN, at);
     match window.kind {
         Kind::Session(i) => {
             let (gap, sessions) = (layout.sessions[i], &beside.sessions[i]);
-            if passed == 0 {
+            if waiting().len() == 0 {
                 if let Some(session) = sessions.current(gap, at) {
                     merge(&window.slots, total, session.row());
                 }

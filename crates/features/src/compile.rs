@@ -15,7 +15,7 @@ use crate::view::View;
 use crate::{FeatureError, ViewSpec};
 
 /// Part of every version: it changes when the engine computes other bits from the same declaration.
-const ENGINE: &[u8] = b"features 1";
+const ENGINE: &[u8] = b"features 2";
 
 /// Compile `spec`, or list every fault.
 pub(crate) fn compile(spec: ViewSpec, source: &SourceSpec) -> Result<View, Vec<FeatureError>> {

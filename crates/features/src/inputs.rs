@@ -23,26 +23,37 @@ pub(crate) struct Inputs {
     pub(crate) lanes: Vec<Lane>,
 }
 
-/// Room for one event, used again for the next.
+/// Events that were evaluated, one after the other.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Scratch {
+pub(crate) struct Evaluated {
     row: Vec<Value>,
     values: Vec<Value>,
     words: Vec<u64>,
     objects: Vec<Option<Object>>,
 }
 
-impl Scratch {
-    /// The event that was evaluated last.
-    pub(crate) fn event(&self) -> Row<'_> {
-        Row { words: &self.words, objects: &self.objects }
+impl Evaluated {
+    /// Forget the events; their room is used again.
+    pub(crate) fn clear(&mut self) {
+        self.words.clear();
+        self.objects.clear();
+    }
+
+    /// Event `i`.
+    pub(crate) fn event(&self, layout: &Layout, i: usize) -> Row<'_> {
+        let shape = layout.event;
+        Row {
+            words: &self.words[i * shape.words..(i + 1) * shape.words],
+            objects: &self.objects[i * shape.objects..(i + 1) * shape.objects],
+        }
     }
 }
 
 impl Inputs {
-    /// Evaluate a row of the source; whether any lane counts it.
-    pub(crate) fn evaluate(&self, layout: &Layout, row: &[Value], scratch: &mut Scratch) -> bool {
-        let Scratch { row: extended, values, words, objects } = scratch;
+    /// Evaluate a row of the source; whether any lane counts it, and only then it is the next event of
+    /// `evaluated`.
+    pub(crate) fn evaluate(&self, layout: &Layout, row: &[Value], evaluated: &mut Evaluated) -> bool {
+        let Evaluated { row: extended, values, words: all_words, objects: all_objects } = evaluated;
         let row = if self.columns.is_empty() {
             row
         } else {
@@ -51,10 +62,10 @@ impl Inputs {
         };
         values.clear();
         values.extend(self.exprs.iter().map(|expr| expr.evaluate(row)));
-        words.clear();
-        words.resize(layout.event.words, 0);
-        objects.clear();
-        objects.resize(layout.event.objects, None);
+        let (word, object) = (all_words.len(), all_objects.len());
+        all_words.resize(word + layout.event.words, 0);
+        all_objects.resize(object + layout.event.objects, None);
+        let (words, objects) = (&mut all_words[word..], &mut all_objects[object..]);
         // An event that no lane counts is one of its session all the same.
         let mut counted = !layout.sessions.is_empty();
         for (i, lane) in self.lanes.iter().enumerate() {
@@ -95,6 +106,10 @@ impl Inputs {
             }
             words[i / 64] |= 1 << (i % 64);
             counted = true;
+        }
+        if !counted {
+            all_words.truncate(word);
+            all_objects.truncate(object);
         }
         counted
     }

@@ -73,6 +73,11 @@ impl EntityKey {
         named.join(", ")
     }
 
+    /// Its hash, spread for a table of the keys of one shard, which share its high bits.
+    pub(crate) fn hash(&self) -> u64 {
+        self.hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ self.hash
+    }
+
     fn from_parts(parts: Parts) -> Self {
         let mut key = Self { hash: 0, parts };
         key.hash = key.slice().iter().fold(0, |seed, part| part.hash64(seed));

@@ -105,6 +105,9 @@ pub(crate) struct Layout {
     /// The sizes of tiles in use, ascending; each divides the next.
     pub(crate) layers: Vec<Layer>,
     pub(crate) windows: Vec<Window>,
+    /// The windows that end at the read, by layer; within one by span, then exact ones first: each begins before
+    /// the one before it.
+    pub(crate) by_layer: Vec<usize>,
     /// How long events themselves are kept, in microseconds: the longest window with an exact tail.
     pub(crate) keep: Option<i64>,
     /// The gaps of sessions, in microseconds.
@@ -150,12 +153,13 @@ impl Layout {
             };
             window.slots = slots.iter().filter(read).cloned().collect();
         }
+        let by_layer = by_layer(&windows);
         let exact = |want: &Wanted| match want.window {
             WindowSpec::Sliding(span) if want.tail == Tail::Exact => Some(span.micros()),
             _ => None,
         };
         let keep = wanted.iter().filter_map(exact).max();
-        Self { event, tile, slots, layers, windows, keep, sessions, recent, outputs: wanted.len() }
+        Self { event, tile, slots, layers, windows, by_layer, keep, sessions, recent, outputs: wanted.len() }
     }
 
     /// The number of words that say which lanes of an event have a value.
@@ -197,9 +201,35 @@ impl Layout {
         }
         let kept = self.keep.map_or(0, |keep| keep / self.base());
         let recent: usize = self.recent.iter().map(|(_, most)| most).sum();
-        let fixed = 3 * size_of::<crate::timeline::Timeline>() as i64 + 64;
+        // A busy key that is read keeps merges of about as many tiles beside them.
+        tiles *= 2;
+        let fixed = size_of::<crate::tiles::Tiles>() as i64 + 64;
         (fixed + tiles * tile + (kept + recent as i64 + 1) * bytes(self.event)).unsigned_abs()
     }
+}
+
+impl Window {
+    /// Length and tail of a window that ends at the read; nothing for one that does not.
+    pub(crate) fn reach(&self) -> Option<(i64, Tail)> {
+        match self.kind {
+            Kind::Sliding { span, tail } => Some((span, tail)),
+            Kind::Lifetime => Some((ETERNITY, Tail::Hop)),
+            Kind::Tumbling { .. } | Kind::Session(_) | Kind::Last { .. } => None,
+        }
+    }
+}
+
+fn by_layer(windows: &[Window]) -> Vec<usize> {
+    let mut ordered: Vec<(usize, i64, bool, usize)> = windows
+        .iter()
+        .enumerate()
+        .filter_map(|(i, window)| {
+            let (span, tail) = window.reach()?;
+            Some((window.layer, span, tail == Tail::Hop, i))
+        })
+        .collect();
+    ordered.sort_unstable();
+    ordered.into_iter().map(|(.., window)| window).collect()
 }
 
 impl Wanted {
@@ -240,12 +270,11 @@ fn recent(wanted: &[Wanted]) -> Vec<(usize, usize)> {
     lanes.into_iter().collect()
 }
 
-/// The layer of the tile at the far end of a window. That of a lifetime is the one below: the tile without end
-/// is merged as one of those.
+/// The layer of the tile at the far end of a window.
 fn far_layer(layers: &[Layer], window: WindowSpec) -> usize {
     match far_size(window) {
         None => 0,
-        Some(ETERNITY) => layers.len() - 2,
+        Some(ETERNITY) => layers.len() - 1,
         Some(size) => layers.partition_point(|layer| layer.size < size),
     }
 }

@@ -12,7 +12,7 @@ use crate::tiles::Tiles;
 use crate::view::View;
 
 /// The first bytes of every snapshot; the digit is the version of the format.
-const HEADER: &[u8] = b"perennial features 2\n";
+const HEADER: &[u8] = b"perennial features 3\n";
 
 /// One view's state, borrowed to save it.
 #[derive(Serialize)]
@@ -76,14 +76,16 @@ impl Shard {
             state.seen = view.seen;
             state.late = view.late;
             state.unreachable = view.unreachable;
-            state.keys = view.keys.into_iter().collect();
+            for (key, tiles) in view.keys {
+                state.keys.insert(key, tiles);
+            }
         }
         Ok(shard)
     }
 }
 
 fn saving(state: &ViewState) -> Saving<'_> {
-    let mut keys: Vec<(&EntityKey, &Tiles)> = state.keys.iter().collect();
+    let mut keys: Vec<(&EntityKey, &Tiles)> = state.keys.iter().map(|(key, tiles)| (key, tiles)).collect();
     keys.sort_unstable_by_key(|(key, _)| *key);
     Saving {
         version: state.view.version(),

@@ -7,29 +7,47 @@
 //! before it. A tile is therefore the left fold of its events in the order in which they came to count:
 //! the order of arrival, except that an event dated into the future comes when its time has passed.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use serde::{Deserialize, Serialize};
 
 use crate::beside::Beside;
+use crate::kept::Kept;
 use crate::ladder::{ETERNITY, floor, tile_end};
 use crate::layout::Layout;
-use crate::state::{fold, merge};
-use crate::timeline::{Row, Shape, Timeline};
+use crate::state::merge;
+use crate::timeline::{Kind, Loose, Row, Timeline};
+use crate::totals::Totals;
 
 /// The state of one key of one view.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Tiles {
     /// The largest `available_at` of the key's events, in microseconds.
     pub(crate) now: i64,
-    /// `now` rounded down to a tile when the tiles were last rolled up.
+    /// `now` rounded down to a tile: the start of the open tile. Those before it are closed.
     pub(crate) upkeep: i64,
-    /// Tiles of all layers in order of start: the further in the past, the larger.
-    pub(crate) tiles: Timeline,
-    /// Events that do not count yet, in order of event time, then of arrival.
-    pub(crate) waiting: Timeline,
-    /// For exact tails: events that count, in order of event time, then of coming to count.
-    pub(crate) kept: Timeline,
+    /// Tiles of all layers, the further in the past the larger, and the events that do not count yet.
+    pub(crate) rows: Timeline,
+    /// For exact tails: events that count.
+    pub(crate) kept: Option<Box<Kept>>,
     /// Sessions and last events, where a window needs them.
     pub(crate) beside: Option<Box<Beside>>,
+    /// Merges of closed tiles, of a busy key that is read.
+    #[serde(skip)]
+    pub(crate) totals: Option<Box<Totals>>,
+    #[serde(skip)]
+    read: Mark,
+}
+
+/// Whether a key was read; readers, who share it, say so. It decides what is merged ahead of a read, never
+/// what the read gives.
+#[derive(Debug, Default)]
+struct Mark(AtomicBool);
+
+impl Clone for Mark {
+    fn clone(&self) -> Self {
+        Self(AtomicBool::new(self.0.load(Ordering::Relaxed)))
+    }
 }
 
 /// Where an event came to lie.
@@ -43,125 +61,291 @@ pub(crate) enum Placed {
     Unreachable,
 }
 
+/// The tile that holds a time.
+#[derive(Clone, Copy)]
+struct Spot {
+    start: i64,
+    row: Where,
+    late: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Where {
+    /// A tile of more than one event.
+    Tile(usize),
+    /// A tile of one event; the tile of several goes before the second index.
+    Single(usize, usize),
+    /// No event yet; the first goes before this one.
+    Nothing(usize),
+}
+
+/// Room for merging tiles.
+#[derive(Clone, Debug)]
+pub(crate) struct Room {
+    pub(crate) merged: Loose,
+    pub(crate) single: Loose,
+}
+
+impl Room {
+    pub(crate) fn new(layout: &Layout) -> Self {
+        Self { merged: Loose::new(layout.tile), single: Loose::new(layout.tile) }
+    }
+}
+
 impl Tiles {
     /// The state of a key before its first event, which becomes available at `now`.
     pub(crate) fn new(layout: &Layout, now: i64) -> Self {
+        let upkeep = floor(now, layout.base());
+        let kept = layout.keep.map(|_| Box::default());
         Self {
             now,
-            upkeep: floor(now, layout.base()),
-            tiles: Timeline::default(),
-            waiting: Timeline::default(),
-            kept: Timeline::default(),
+            upkeep,
+            rows: Timeline::default(),
+            kept,
             beside: Beside::new(layout),
+            totals: None,
+            read: Mark::default(),
         }
     }
 
     /// Take in the next event.
-    pub(crate) fn apply(&mut self, layout: &Layout, time: i64, available_at: i64, event: Row<'_>) -> Placed {
+    pub(crate) fn apply(
+        &mut self,
+        layout: &Layout,
+        time: i64,
+        available_at: i64,
+        event: Row<'_>,
+        room: &mut Room,
+    ) -> Placed {
         if available_at > self.now {
             self.now = available_at;
             self.count_waiting(layout);
             if self.now - self.upkeep >= layout.base() {
-                self.roll_up(layout);
+                self.roll_up(layout, room);
             }
         }
         if time >= self.now {
-            self.waiting.insert(layout.event, self.waiting.upper_bound(time), time, event);
+            // Of one time the last to arrive comes last.
+            let i = match self.rows.last(layout, Kind::Waiting) {
+                Some(last) if last > time => {
+                    self.rows.lower_bound(layout, Kind::Waiting, time.saturating_add(1))
+                }
+                _ => self.rows.len(Kind::Waiting),
+            };
+            self.rows.insert_event(layout, Kind::Waiting, i, time, event);
             return Placed::InOrder;
         }
-        let placed = fold_event(&mut self.tiles, layout, self.upkeep, time, event);
         if let Some(beside) = &mut self.beside {
             beside.add(layout, self.now, time, event);
         }
-        if layout.keep.is_some_and(|keep| time >= self.now.saturating_sub(keep)) {
-            self.kept.insert(layout.event, self.kept.upper_bound(time), time, event);
+        let keep = layout.keep.is_some_and(|keep| time >= self.now.saturating_sub(keep));
+        if let Some(kept) = self.kept.as_mut().filter(|_| keep) {
+            kept.insert(layout, time, event);
         }
-        placed
+        let Some(spot) = self.spot(layout, time) else { return Placed::Unreachable };
+        match spot.row {
+            Where::Tile(i) => self.fold(layout, i, time, event),
+            Where::Single(single, tile) => {
+                self.promote(layout, single, tile, spot.start);
+                self.fold(layout, tile, time, event);
+            }
+            Where::Nothing(i) => self.rows.insert_event(layout, Kind::Single, i, time, event),
+        }
+        if time < self.upkeep
+            && let Some(totals) = &mut self.totals
+        {
+            totals.changed(layout, &self.rows, self.upkeep, self.kept.as_deref(), time, room);
+        }
+        if spot.late { Placed::Late } else { Placed::InOrder }
+    }
+
+    /// Read what [`Tiles::apply`] will want first, so that it comes into the processor's cache.
+    pub(crate) fn touch(&self) -> u64 {
+        self.rows.touch()
     }
 
     /// Whether the vectors of a saved state fit the layout.
     pub(crate) fn fits(&self, layout: &Layout) -> bool {
-        self.tiles.fits(layout.tile)
-            && self.waiting.fits(layout.event)
-            && self.kept.fits(layout.event)
+        let kept = self.kept.as_ref().is_none_or(|kept| kept.fits(layout));
+        self.rows.fits(layout)
+            && kept
             && Beside::fits(self.beside.as_deref(), layout)
+            && self.kept.is_some() == layout.keep.is_some()
+            && self.upkeep == floor(self.now, layout.base())
+    }
+
+    /// Say that the key is read. A busy one keeps its merges from the next tile on.
+    pub(crate) fn mark_read(&self) {
+        if !self.read.0.load(Ordering::Relaxed) {
+            self.read.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn fold(&mut self, layout: &Layout, tile: usize, time: i64, event: Row<'_>) {
+        crate::state::fold(&layout.slots, &mut self.rows.tile_mut(layout, tile), event, time);
+    }
+
+    /// Make a tile of several events of a single one.
+    fn promote(&mut self, layout: &Layout, single: usize, tile: usize, start: i64) {
+        self.rows.insert_tile(layout, tile, start);
+        self.rows.fold_into(layout, tile, Kind::Single, single);
+        self.rows.remove(layout, Kind::Single, single, single + 1);
+    }
+
+    /// The tile for an event of `time`; nothing if no window reaches it any more.
+    fn spot(&self, layout: &Layout, time: i64) -> Option<Spot> {
+        let newest_tile = self.rows.last(layout, Kind::Tile);
+        let newest_single = self.rows.last(layout, Kind::Single);
+        // Mostly the event belongs to the newest tile, which is found without a division.
+        if let Some(start) = newest_tile
+            && start <= time
+            && time.saturating_sub(start) < layout.base()
+            && newest_single.is_none_or(|single| single < start)
+        {
+            let row = Where::Tile(self.rows.len(Kind::Tile) - 1);
+            return Some(Spot { start, row, late: false });
+        }
+        let (start, end) = self.tile_of(layout, time)?;
+        let late = [newest_tile, newest_single].into_iter().flatten().any(|newest| newest >= end);
+        let tile = self.rows.lower_bound(layout, Kind::Tile, start);
+        if tile < self.rows.len(Kind::Tile) && self.rows.time(layout, Kind::Tile, tile) == start {
+            return Some(Spot { start, row: Where::Tile(tile), late });
+        }
+        let single = self.rows.lower_bound(layout, Kind::Single, start);
+        let taken =
+            single < self.rows.len(Kind::Single) && self.rows.time(layout, Kind::Single, single) < end;
+        let row = if taken { Where::Single(single, tile) } else { Where::Nothing(single) };
+        Some(Spot { start, row, late })
+    }
+
+    /// Start and end of the tile that holds `time`.
+    fn tile_of(&self, layout: &Layout, time: i64) -> Option<(i64, i64)> {
+        let base = layout.base();
+        if time >= self.upkeep && time - self.upkeep < base {
+            return Some((self.upkeep, self.upkeep.saturating_add(base)));
+        }
+        let layer = (0..layout.layers.len()).find(|layer| {
+            // The border is at most a tile before the reach, so that the reach decides without a division.
+            time >= self.upkeep.saturating_sub(layout.layers[*layer].reach)
+                || time >= layout.border(*layer, self.upkeep)
+        })?;
+        let start = floor(time, layout.layers[layer].size);
+        // The tile without a start of its own ends where the layer below begins.
+        let end = match (layout.layers[layer].size, layer.checked_sub(1)) {
+            (ETERNITY, Some(below)) => layout.border(below, self.upkeep),
+            (size, _) => tile_end(start, size),
+        };
+        Some((start, end))
     }
 
     /// Fold the waiting events whose time has passed.
     fn count_waiting(&mut self, layout: &Layout) {
-        let passed = self.waiting.lower_bound(self.now);
-        for i in 0..passed {
-            let (time, event) = (self.waiting.times()[i], self.waiting.row(layout.event, i));
-            fold_event(&mut self.tiles, layout, self.upkeep, time, event);
+        while self.rows.len(Kind::Waiting) > 0 && self.rows.time(layout, Kind::Waiting, 0) < self.now {
+            let time = self.rows.time(layout, Kind::Waiting, 0);
             if let Some(beside) = &mut self.beside {
-                beside.add(layout, self.now, time, event);
+                beside.add(layout, self.now, time, self.rows.row(layout, Kind::Waiting, 0));
             }
-            if layout.keep.is_some() {
-                self.kept.insert(layout.event, self.kept.upper_bound(time), time, event);
+            if let Some(kept) = &mut self.kept {
+                kept.insert(layout, time, self.rows.row(layout, Kind::Waiting, 0));
+            }
+            // It was not over when it came, so that it lies in the open tile or after it.
+            match self.spot(layout, time).map(|spot| (spot.row, spot.start)) {
+                Some((Where::Tile(i), _)) => self.count_first_waiting(layout, i),
+                Some((Where::Single(single, tile), start)) => {
+                    self.promote(layout, single, tile, start);
+                    self.count_first_waiting(layout, tile);
+                }
+                Some((Where::Nothing(_), _)) | None => self.rows.count_first_waiting(),
             }
         }
-        self.waiting.remove(layout.event, 0, passed);
+    }
+
+    fn count_first_waiting(&mut self, layout: &Layout, tile: usize) {
+        self.rows.fold_into(layout, tile, Kind::Waiting, 0);
+        self.rows.remove(layout, Kind::Waiting, 0, 1);
     }
 
     /// Drop what no window reaches any more, and merge tiles that only longer windows reach into the tiles
     /// of those.
-    fn roll_up(&mut self, layout: &Layout) {
+    fn roll_up(&mut self, layout: &Layout, room: &mut Room) {
         let before = self.upkeep;
         self.upkeep = floor(self.now, layout.base());
         let top = layout.layers.len() - 1;
-        self.tiles.remove(layout.tile, 0, self.tiles.lower_bound(layout.border(top, self.upkeep)));
+        let horizon = layout.border(top, self.upkeep);
+        for kind in [Kind::Tile, Kind::Single] {
+            let gone = self.rows.lower_bound(layout, kind, horizon);
+            self.rows.remove(layout, kind, 0, gone);
+        }
         for layer in 0..top {
-            let above = layout.layers[layer + 1].size;
-            let start = match above {
-                ETERNITY => 0,
-                _ => self.tiles.lower_bound(layout.border(layer, before)),
+            let to = layout.border(layer, self.upkeep);
+            // Otherwise the border did not move: the one before is at or before this, and it has no less.
+            if to > before.saturating_sub(layout.layers[layer].reach) {
+                let above = layout.layers[layer + 1].size;
+                // What goes into the tile without end meets the one that is there.
+                let from = if above == ETERNITY { i64::MIN } else { layout.border(layer, before) };
+                self.merge_children(layout, from, to, above, room);
+            }
+        }
+        if let (Some(kept), Some(keep)) = (&mut self.kept, layout.keep) {
+            kept.forget_before(layout, self.now.saturating_sub(keep));
+        }
+        let read = std::mem::take(self.read.0.get_mut());
+        let (rows, kept) = (&self.rows, self.kept.as_deref());
+        if self.totals.as_mut().is_some_and(|totals| totals.done(rows, read)) {
+            self.totals = None;
+        }
+        match &mut self.totals {
+            Some(totals) => totals.advance(layout, rows, self.upkeep, kept, room),
+            None if read && Totals::wanted(rows) => {
+                self.totals = Some(Box::new(Totals::new(layout, rows, self.upkeep, kept, room)));
+            }
+            None => {}
+        }
+    }
+
+    /// Replace the tiles of `[from, to)` by their parents of `size`; a parent is the merge of its children
+    /// in order. A single event needs no parent: it is its own tile at any size.
+    fn merge_children(&mut self, layout: &Layout, from: i64, to: i64, size: i64, room: &mut Room) {
+        let bound = |rows: &Timeline, kind, time| rows.lower_bound(layout, kind, time);
+        let mut tile = bound(&self.rows, Kind::Tile, from);
+        let mut single = bound(&self.rows, Kind::Single, from);
+        let mut tiles = bound(&self.rows, Kind::Tile, to) - tile;
+        let mut singles = bound(&self.rows, Kind::Single, to) - single;
+        while tiles > 0 || singles > 0 {
+            let time = |kind, i, left: usize| (left > 0).then(|| self.rows.time(layout, kind, i));
+            let first = [time(Kind::Tile, tile, tiles), time(Kind::Single, single, singles)]
+                .into_iter()
+                .flatten()
+                .min();
+            let parent = floor(first.unwrap_or(from), size);
+            let end = tile_end(parent, size).min(to);
+            let within = |kind, i: usize, left: usize| {
+                (0..left).take_while(|more| self.rows.time(layout, kind, i + more) < end).count()
             };
-            let end = self.tiles.lower_bound(layout.border(layer, self.upkeep));
-            merge_children(&mut self.tiles, layout, start..end, above);
+            let (here, alone) = (within(Kind::Tile, tile, tiles), within(Kind::Single, single, singles));
+            tiles -= here;
+            singles -= alone;
+            match (here, alone) {
+                (0, 1) => single += 1,
+                (1, 0) => {
+                    self.rows.set_start(layout, tile, parent);
+                    tile += 1;
+                }
+                _ => {
+                    let Room { merged, single: one } = room;
+                    merged.clear();
+                    self.rows.forward(layout, parent.max(from), end, one, |_, child| {
+                        merge(&layout.slots, &mut merged.row_mut(), child);
+                    });
+                    if here == 0 {
+                        self.rows.insert_tile(layout, tile, parent);
+                    }
+                    self.rows.set_tile(layout, tile, parent, merged);
+                    self.rows.remove(layout, Kind::Tile, tile + 1, tile + here);
+                    self.rows.remove(layout, Kind::Single, single, single + alone);
+                    tile += 1;
+                }
+            }
         }
-        if let Some(keep) = layout.keep {
-            self.kept.remove(layout.event, 0, self.kept.lower_bound(self.now.saturating_sub(keep)));
-        }
-    }
-}
-
-/// Fold an event into the tile of the layer that holds its time.
-fn fold_event(tiles: &mut Timeline, layout: &Layout, upkeep: i64, time: i64, event: Row<'_>) -> Placed {
-    // Mostly the event belongs to the newest tile, which is found without a division.
-    if let Some(start) = tiles.times().last().copied()
-        && start <= time
-        && time.saturating_sub(start) < layout.base()
-    {
-        fold(&layout.slots, &mut tiles.row_mut(layout.tile, tiles.len() - 1), event, time);
-        return Placed::InOrder;
-    }
-    let Some(layer) = (0..layout.layers.len()).find(|layer| time >= layout.border(*layer, upkeep)) else {
-        return Placed::Unreachable;
-    };
-    let start = floor(time, layout.layers[layer].size);
-    let i = tiles.lower_bound(start);
-    if tiles.times().get(i) != Some(&start) {
-        tiles.insert_empty(layout.tile, i, start);
-    }
-    fold(&layout.slots, &mut tiles.row_mut(layout.tile, i), event, time);
-    if i + 1 < tiles.len() { Placed::Late } else { Placed::InOrder }
-}
-
-/// Replace a range of tiles by their parents of `size`; a parent is the merge of its children in order.
-fn merge_children(tiles: &mut Timeline, layout: &Layout, range: std::ops::Range<usize>, size: i64) {
-    let shape: Shape = layout.tile;
-    let mut at = range.start;
-    let mut end = range.end;
-    while at < end {
-        let parent = floor(tiles.times()[at], size);
-        let next = tiles.lower_bound(tile_end(parent, size)).min(end);
-        for child in at + 1..next {
-            let (mut first, later) = tiles.pair_mut(shape, at, child);
-            merge(&layout.slots, &mut first, later);
-        }
-        tiles.set_time(at, parent);
-        tiles.remove(shape, at + 1, next);
-        end -= next - at - 1;
-        at += 1;
     }
 }

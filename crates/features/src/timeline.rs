@@ -1,10 +1,11 @@
-//! Rows of flat state, ordered by time.
+//! The rows of one key: tiles, events that are alone in their tile, and events that wait, in one allocation.
 
 use serde::{Deserialize, Serialize};
 
-use crate::state::Object;
+use crate::layout::Layout;
+use crate::state::{Object, fold};
 
-/// How wide the rows of a timeline are. It is the same for all keys of a view, so that a key does not store it.
+/// How wide the rows of a kind are. It is the same for all keys of a view, so that a key does not store it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shape {
     /// 64-bit words a row.
@@ -39,100 +40,320 @@ pub(crate) struct RowMut<'a> {
     pub(crate) objects: &'a mut [Option<Object>],
 }
 
-/// Rows in ascending order of time, in three flat vectors.
+/// Words by which the rows of a key grow, or an eighth if that is more: most keys are small, and there are
+/// many of them.
+const LEAST_GROWTH: usize = 8;
+
+/// The kinds of rows, in the order in which they lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Tiles of more than one event, by their start.
+    Tile,
+    /// Tiles of one event: the event itself, by its own time. That is smaller, and nothing is lost.
+    Single,
+    /// Events that do not count yet, by their time, then by arrival.
+    Waiting,
+}
+
+/// The rows of one key, those of each kind in ascending order of time. Each row is its time (microseconds)
+/// and its words; the objects of all rows lie apart, since most views have none.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timeline {
-    /// Microseconds, ascending.
-    times: Vec<i64>,
+    words: Vec<u64>,
+    objects: Vec<Option<Object>>,
+    lens: [u32; 3],
+}
+
+impl Kind {
+    const ALL: [Self; 3] = [Self::Tile, Self::Single, Self::Waiting];
+
+    fn shape(self, layout: &Layout) -> Shape {
+        match self {
+            Self::Tile => layout.tile,
+            Self::Single | Self::Waiting => layout.event,
+        }
+    }
+}
+
+impl Timeline {
+    /// Read the newest rows' words.
+    pub(crate) fn touch(&self) -> u64 {
+        let last = self.words.last().copied().unwrap_or(0);
+        last ^ self.words.get(self.words.len() / 2).copied().unwrap_or(0)
+    }
+
+    /// How many rows of a kind there are.
+    pub(crate) fn len(&self, kind: Kind) -> usize {
+        self.lens[kind as usize] as usize
+    }
+
+    /// Whether saved vectors fit the layout, and are in order.
+    pub(crate) fn fits(&self, layout: &Layout) -> bool {
+        let rows = || Kind::ALL.iter().map(|kind| (self.len(*kind), kind.shape(layout)));
+        let words: usize = rows().map(|(len, shape)| len * (1 + shape.words)).sum();
+        let objects: usize = rows().map(|(len, shape)| len * shape.objects).sum();
+        let sorted = |kind: &Kind| {
+            (1..self.len(*kind)).all(|i| self.time(layout, *kind, i - 1) <= self.time(layout, *kind, i))
+        };
+        self.words.len() == words && self.objects.len() == objects && Kind::ALL.iter().all(sorted)
+    }
+
+    /// Where row `i` of a kind begins: its first word, and its first object.
+    fn place(&self, layout: &Layout, kind: Kind, i: usize) -> (usize, usize) {
+        let (tile, event) = (layout.tile, layout.event);
+        let (tiles, singles) = (self.len(Kind::Tile), self.len(Kind::Single));
+        let (tiles, events) = match kind {
+            Kind::Tile => (i, 0),
+            Kind::Single => (tiles, i),
+            Kind::Waiting => (tiles, singles + i),
+        };
+        (tiles * (1 + tile.words) + events * (1 + event.words), tiles * tile.objects + events * event.objects)
+    }
+
+    /// The time of row `i`.
+    pub(crate) fn time(&self, layout: &Layout, kind: Kind, i: usize) -> i64 {
+        self.words[self.place(layout, kind, i).0].cast_signed()
+    }
+
+    /// The time of the last row of a kind.
+    pub(crate) fn last(&self, layout: &Layout, kind: Kind) -> Option<i64> {
+        let len = self.len(kind);
+        (len > 0).then(|| self.time(layout, kind, len - 1))
+    }
+
+    /// The index of the first row at or after `time`; near the end without a search.
+    pub(crate) fn lower_bound(&self, layout: &Layout, kind: Kind, time: i64) -> usize {
+        let len = self.len(kind);
+        if len == 0 || self.time(layout, kind, len - 1) < time {
+            return len;
+        }
+        let (first, stride) = (self.place(layout, kind, 0).0, 1 + kind.shape(layout).words);
+        let (mut low, mut high) = (0, len - 1);
+        while low < high {
+            let middle = usize::midpoint(low, high);
+            if self.words[first + middle * stride].cast_signed() < time {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+
+    pub(crate) fn row(&self, layout: &Layout, kind: Kind, i: usize) -> Row<'_> {
+        let ((word, object), shape) = (self.place(layout, kind, i), kind.shape(layout));
+        Row {
+            words: &self.words[word + 1..=word + shape.words],
+            objects: &self.objects[object..object + shape.objects],
+        }
+    }
+
+    /// Tile `i`, to change.
+    pub(crate) fn tile_mut(&mut self, layout: &Layout, i: usize) -> RowMut<'_> {
+        let ((word, object), shape) = (self.place(layout, Kind::Tile, i), layout.tile);
+        RowMut {
+            words: &mut self.words[word + 1..=word + shape.words],
+            objects: &mut self.objects[object..object + shape.objects],
+        }
+    }
+
+    /// Fold event `i` of a kind into tile `tile`.
+    pub(crate) fn fold_into(&mut self, layout: &Layout, tile: usize, kind: Kind, i: usize) {
+        let (word, object) = self.place(layout, Kind::Tile, tile);
+        let (event_word, event_object) = self.place(layout, kind, i);
+        let (words, events) = self.words.split_at_mut(event_word);
+        let (objects, event_objects) = self.objects.split_at_mut(event_object);
+        let mut into = RowMut {
+            words: &mut words[word + 1..=word + layout.tile.words],
+            objects: &mut objects[object..object + layout.tile.objects],
+        };
+        let event =
+            Row { words: &events[1..=layout.event.words], objects: &event_objects[..layout.event.objects] };
+        fold(&layout.slots, &mut into, event, events[0].cast_signed());
+    }
+
+    /// Give tile `i` another start; the order must stay.
+    pub(crate) fn set_start(&mut self, layout: &Layout, i: usize, start: i64) {
+        let word = self.place(layout, Kind::Tile, i).0;
+        self.words[word] = start.cast_unsigned();
+    }
+
+    /// Give tile `i` another start and another state; the order must stay.
+    pub(crate) fn set_tile(&mut self, layout: &Layout, i: usize, start: i64, state: &mut Loose) {
+        self.set_start(layout, i, start);
+        let tile = self.tile_mut(layout, i);
+        tile.words.copy_from_slice(&state.words);
+        tile.objects.swap_with_slice(&mut state.objects);
+    }
+
+    /// Insert a tile of no event before tile `i`.
+    pub(crate) fn insert_tile(&mut self, layout: &Layout, i: usize, start: i64) {
+        let word = self.open(layout, Kind::Tile, i);
+        self.words[word] = start.cast_unsigned();
+    }
+
+    /// Insert an event before row `i` of its kind.
+    pub(crate) fn insert_event(&mut self, layout: &Layout, kind: Kind, i: usize, time: i64, event: Row<'_>) {
+        let object = self.place(layout, kind, i).1;
+        let word = self.open(layout, kind, i);
+        self.words[word] = time.cast_unsigned();
+        self.words[word + 1..=word + event.words.len()].copy_from_slice(event.words);
+        self.objects[object..object + event.objects.len()].clone_from_slice(event.objects);
+    }
+
+    /// The waiting events with times in `[from, to)`, in order.
+    pub(crate) fn waiting<'a>(
+        &'a self,
+        layout: &'a Layout,
+        from: i64,
+        to: i64,
+    ) -> impl DoubleEndedIterator<Item = (i64, Row<'a>)> + ExactSizeIterator + Clone {
+        let [start, end] = self.range(layout, Kind::Waiting, from, to);
+        (start..end).map(|i| (self.time(layout, Kind::Waiting, i), self.row(layout, Kind::Waiting, i)))
+    }
+
+    /// Let the first waiting event count, alone in its tile, as the last of the single ones.
+    pub(crate) fn count_first_waiting(&mut self) {
+        // The two kinds are neighbours with rows of one shape: only the border moves.
+        self.lens[Kind::Single as usize] += 1;
+        self.lens[Kind::Waiting as usize] -= 1;
+    }
+
+    /// Make room for a row of zeros before row `i`; its first word.
+    fn open(&mut self, layout: &Layout, kind: Kind, i: usize) -> usize {
+        let ((word, object), shape) = (self.place(layout, kind, i), kind.shape(layout));
+        let (len, more) = (self.words.len(), 1 + shape.words);
+        if self.words.capacity() < len + more {
+            self.words.reserve_exact(more.max(len / 8).max(LEAST_GROWTH));
+        }
+        self.words.resize(len + more, 0);
+        self.words.copy_within(word..len, word + more);
+        self.words[word..word + more].fill(0);
+        if shape.objects > 0 {
+            self.objects.splice(object..object, std::iter::repeat_n(None, shape.objects));
+        }
+        self.lens[kind as usize] += 1;
+        word
+    }
+
+    /// Remove the rows of a kind from `start` up to `end`.
+    pub(crate) fn remove(&mut self, layout: &Layout, kind: Kind, start: usize, end: usize) {
+        if start < end {
+            let (word, object) = self.place(layout, kind, start);
+            let (word_end, object_end) = self.place(layout, kind, end);
+            self.words.drain(word..word_end);
+            self.objects.drain(object..object_end);
+            self.lens[kind as usize] -= (end - start) as u32;
+            if self.words.capacity() > 2 * self.words.len() + 64 {
+                self.words.shrink_to(self.words.len() + self.words.len() / 8);
+            }
+        }
+    }
+
+    /// Visit the tiles of `[from, to)` in order of time, a single event as the tile that it is.
+    pub(crate) fn forward(
+        &self,
+        layout: &Layout,
+        from: i64,
+        to: i64,
+        room: &mut Loose,
+        mut visit: impl FnMut(i64, Row<'_>),
+    ) {
+        let [mut tile, tile_end] = self.range(layout, Kind::Tile, from, to);
+        let [mut single, single_end] = self.range(layout, Kind::Single, from, to);
+        while tile < tile_end || single < single_end {
+            let tile_time = (tile < tile_end).then(|| self.time(layout, Kind::Tile, tile));
+            let single_time = (single < single_end).then(|| self.time(layout, Kind::Single, single));
+            match (tile_time, single_time) {
+                (Some(start), time) if time.is_none_or(|time| start <= time) => {
+                    visit(start, self.row(layout, Kind::Tile, tile));
+                    tile += 1;
+                }
+                (_, time) => {
+                    self.expand(layout, single, room);
+                    visit(time.unwrap_or(from), room.row());
+                    single += 1;
+                }
+            }
+        }
+    }
+
+    /// Visit the tiles of `[from, to)` as [`Timeline::forward`] does, the newest first.
+    pub(crate) fn backward(
+        &self,
+        layout: &Layout,
+        from: i64,
+        to: i64,
+        room: &mut Loose,
+        mut visit: impl FnMut(i64, Row<'_>),
+    ) {
+        let [tile_start, mut tile] = self.range(layout, Kind::Tile, from, to);
+        let [single_start, mut single] = self.range(layout, Kind::Single, from, to);
+        while tile > tile_start || single > single_start {
+            let tile_time = (tile > tile_start).then(|| self.time(layout, Kind::Tile, tile - 1));
+            let single_time = (single > single_start).then(|| self.time(layout, Kind::Single, single - 1));
+            match (tile_time, single_time) {
+                (Some(start), time) if time.is_none_or(|time| start > time) => {
+                    tile -= 1;
+                    visit(start, self.row(layout, Kind::Tile, tile));
+                }
+                (_, time) => {
+                    single -= 1;
+                    self.expand(layout, single, room);
+                    visit(time.unwrap_or(from), room.row());
+                }
+            }
+        }
+    }
+
+    /// Make `room` the tile of a single event.
+    pub(crate) fn expand(&self, layout: &Layout, single: usize, room: &mut Loose) {
+        room.clear();
+        let time = self.time(layout, Kind::Single, single);
+        fold(&layout.slots, &mut room.row_mut(), self.row(layout, Kind::Single, single), time);
+    }
+
+    fn range(&self, layout: &Layout, kind: Kind, from: i64, to: i64) -> [usize; 2] {
+        if self.len(kind) == 0 || from >= to {
+            return [0, 0];
+        }
+        [self.lower_bound(layout, kind, from), self.lower_bound(layout, kind, to)]
+    }
+}
+
+/// A row by itself, for what is merged on the way to a result.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Loose {
     words: Vec<u64>,
     objects: Vec<Option<Object>>,
 }
 
-impl Timeline {
-    pub(crate) fn len(&self) -> usize {
-        self.times.len()
+impl Loose {
+    /// The state of no event.
+    pub(crate) fn new(shape: Shape) -> Self {
+        Self { words: vec![0; shape.words], objects: vec![None; shape.objects] }
     }
 
-    pub(crate) fn times(&self) -> &[i64] {
-        &self.times
+    /// Make it the state of no event.
+    pub(crate) fn clear(&mut self) {
+        self.words.iter_mut().for_each(|word| *word = 0);
+        self.objects.fill(None);
     }
 
-    /// Whether the vectors fit together, which saved bytes need not.
-    pub(crate) fn fits(&self, shape: Shape) -> bool {
-        self.words.len() == self.times.len() * shape.words
-            && self.objects.len() == self.times.len() * shape.objects
-            && self.times.is_sorted()
-    }
-
-    /// The index of the first row at or after `time`. Near the end, where reads and writes mostly are, it
-    /// is found without a search.
-    pub(crate) fn lower_bound(&self, time: i64) -> usize {
-        match self.times.last() {
-            Some(last) if *last >= time => self.times.partition_point(|other| *other < time),
-            _ => self.times.len(),
+    /// Make it the state of a row.
+    pub(crate) fn copy(&mut self, row: Row<'_>) {
+        // A row has a few words; a loop over them is faster than a call that copies any number.
+        self.words.iter_mut().zip(row.words).for_each(|(to, from)| *to = *from);
+        if !self.objects.is_empty() {
+            self.objects.clone_from_slice(row.objects);
         }
     }
 
-    /// The index after the last row at or before `time`.
-    pub(crate) fn upper_bound(&self, time: i64) -> usize {
-        match self.times.last() {
-            Some(last) if *last > time => self.times.partition_point(|other| *other <= time),
-            _ => self.times.len(),
-        }
+    pub(crate) fn row(&self) -> Row<'_> {
+        Row { words: &self.words, objects: &self.objects }
     }
 
-    pub(crate) fn row(&self, shape: Shape, i: usize) -> Row<'_> {
-        Row {
-            words: &self.words[i * shape.words..(i + 1) * shape.words],
-            objects: &self.objects[i * shape.objects..(i + 1) * shape.objects],
-        }
-    }
-
-    pub(crate) fn row_mut(&mut self, shape: Shape, i: usize) -> RowMut<'_> {
-        RowMut {
-            words: &mut self.words[i * shape.words..(i + 1) * shape.words],
-            objects: &mut self.objects[i * shape.objects..(i + 1) * shape.objects],
-        }
-    }
-
-    /// Rows `i` and `j` together, `i < j`: the first to change, the second to read.
-    pub(crate) fn pair_mut(&mut self, shape: Shape, i: usize, j: usize) -> (RowMut<'_>, Row<'_>) {
-        let (words, later_words) = self.words.split_at_mut(j * shape.words);
-        let (objects, later_objects) = self.objects.split_at_mut(j * shape.objects);
-        let row = RowMut {
-            words: &mut words[i * shape.words..(i + 1) * shape.words],
-            objects: &mut objects[i * shape.objects..(i + 1) * shape.objects],
-        };
-        (row, Row { words: &later_words[..shape.words], objects: &later_objects[..shape.objects] })
-    }
-
-    /// Give row `i` another time; the order must stay.
-    pub(crate) fn set_time(&mut self, i: usize, time: i64) {
-        self.times[i] = time;
-    }
-
-    /// Insert a row of zeros, which is the state of no event, before row `i`.
-    pub(crate) fn insert_empty(&mut self, shape: Shape, i: usize, time: i64) {
-        let (word, object) = (i * shape.words, i * shape.objects);
-        self.times.insert(i, time);
-        self.words.splice(word..word, std::iter::repeat_n(0, shape.words));
-        self.objects.splice(object..object, std::iter::repeat_n(None, shape.objects));
-    }
-
-    /// Insert a copy of `row` before row `i`.
-    pub(crate) fn insert(&mut self, shape: Shape, i: usize, time: i64, row: Row<'_>) {
-        let (word, object) = (i * shape.words, i * shape.objects);
-        self.times.insert(i, time);
-        self.words.splice(word..word, row.words.iter().copied());
-        self.objects.splice(object..object, row.objects.iter().cloned());
-    }
-
-    /// Remove the rows from `start` up to `end`.
-    pub(crate) fn remove(&mut self, shape: Shape, start: usize, end: usize) {
-        if start < end {
-            self.times.drain(start..end);
-            self.words.drain(start * shape.words..end * shape.words);
-            self.objects.drain(start * shape.objects..end * shape.objects);
-        }
+    pub(crate) fn row_mut(&mut self) -> RowMut<'_> {
+        RowMut { words: &mut self.words, objects: &mut self.objects }
     }
 }

@@ -60,13 +60,12 @@ impl View {
         &self.entity
     }
 
-    /// The longest window that has an end: a lifetime is not looked at, and a tumbling window counts twice.
+    /// The longest window.
     pub fn horizon(&self) -> TimeSpan {
         TimeSpan::from_micros(self.layout.horizon())
     }
 
-    /// About how many bytes a busy key takes: one with an event in every tile, and a hundred different values in
-    /// each that keeps values. A quiet key takes less; with
+    /// About how many bytes a busy key takes: one with an event in every tile. A quiet key takes less; with
     /// `tail: exact` one with more events than tiles takes more.
     pub fn bytes_per_key(&self) -> u64 {
         self.layout.bytes_per_key()
@@ -79,10 +78,11 @@ impl View {
     }
 
     /// Complete aggregated values by the derived ones.
-    pub(crate) fn derive(&self, mut values: Vec<Value>) -> Vec<Value> {
-        let derived: Vec<Value> = self.derived.iter().map(|expr| expr.evaluate(&values)).collect();
-        values.extend(derived);
-        values
+    pub(crate) fn derive(&self, values: &mut Vec<Value>) {
+        let aggregated = values.len();
+        for expr in &self.derived {
+            values.push(expr.evaluate(&values[..aggregated]));
+        }
     }
 }
 

@@ -19,7 +19,9 @@ cargo xtask <command>
                    play an example against a service of its own: bike-demand (if none is named), payments-fraud
                    or retail-repurchase; `cargo xtask demo --help` lists the options
   test [filter]    every test of the workspace, those on a real Postgres included
-  bench [filter]   the benchmarks
+  bench <name> [--json file] [options]
+                   one benchmark: state, read, memory, w1, w3 or recovery; `cargo xtask bench --help` lists the
+                   options
   lint             formatting, clippy without warnings, the map of crates
   install [build]  only install what demo and test need, or what compiling needs
 
@@ -88,9 +90,11 @@ fn test(arguments: &[String]) -> Result<()> {
     cargo.run_with(&["test", "--workspace"], arguments)
 }
 
+/// Build the benchmarks for release, then run one.
 fn bench(arguments: &[String]) -> Result<()> {
     install::install(Need::BUILD)?;
-    Cargo::new()?.run_with(&["bench", "--package", "perennial-tests", "--bench", "paths"], arguments)
+    let cargo = Cargo::new()?;
+    cargo.run_with(&["run", "--release", "--package", "perennial-bench", "--"], arguments)
 }
 
 fn lint() -> Result<()> {

@@ -106,17 +106,17 @@ pub(crate) struct Question<'a> {
 }
 
 impl Question<'_> {
-    /// The values of `ops`, folded in the order that the engine promises.
+    /// The values of `ops`, folded and merged in the order that the engine promises.
     pub(crate) fn answer(&self, ops: &[Op]) -> Vec<Value> {
         let mut events: Vec<&Sample> =
             self.samples.iter().filter(|s| s.row[0] == Value::Int64(self.key)).collect();
         // The order of coming to count.
         events.sort_by_key(|s| (s.time.max(s.available_at), s.time >= s.available_at, s.position));
-        events.retain(|s| !s.row[self.column].null() && s.time < self.at);
+        events.retain(|s| !s.row[self.column].null());
+        let now = events.iter().map(|s| s.available_at).max().unwrap_or(0);
+        events.retain(|s| s.time < self.at);
         let start = self.at - self.window.micros();
         let far = View::hop(self.window).micros();
-        let sizes: Vec<i64> =
-            self.windows.iter().map(|w| View::hop(*w).micros()).filter(|s| *s <= far).collect();
         let first_tile = match self.tail {
             Tail::Hop => start.div_euclid(far) * far,
             Tail::Exact => (start + far - 1).div_euclid(far) * far,
@@ -125,27 +125,69 @@ impl Question<'_> {
             events.iter().copied().filter(|s| s.time >= start && s.time < first_tile).collect();
         cut.sort_by_key(|s| s.time);
         events.retain(|s| s.time >= first_tile);
-        let state = self.tiles(self.left_fold(&cut), &events, &sizes);
+        let cut = cut.iter().map(|event| self.left_fold(&[event])).collect();
+        let state = merge_right(cut).merge(self.layers(&events, now));
         let whole = self.column == 2;
         ops.iter().map(|op| state.value(*op, whole)).collect()
+    }
+
+    /// The open tile and what comes after it, with each layer in front of what is newer.
+    fn layers(&self, events: &[&Sample], now: i64) -> State {
+        let mut layers: Vec<(i64, i64)> = Vec::new();
+        for window in self.windows {
+            let (size, reach) = (View::hop(*window).micros(), window.micros());
+            match layers.last_mut() {
+                Some(last) if last.0 == size => last.1 = reach,
+                _ => layers.push((size, reach)),
+            }
+        }
+        let sizes: Vec<i64> = layers.iter().map(|(size, _)| *size).collect();
+        let within = |from: i64, to: i64, sizes: &[i64]| {
+            let events: Vec<&Sample> =
+                events.iter().copied().filter(|s| s.time >= from && s.time < to).collect();
+            self.tiles(&events, sizes)
+        };
+        let open = now.div_euclid(sizes[0]) * sizes[0];
+        let mut total = merge_left(within(open, i64::MAX, &sizes[..1]));
+        let mut head = open;
+        for (i, (size, reach)) in layers.iter().enumerate() {
+            let above = sizes.get(i + 1).unwrap_or(size);
+            let border = (open - reach).div_euclid(*above) * above;
+            let flip = head.div_euclid(16 * size) * 16 * size;
+            let newer = merge_left(within(flip.max(border), head, &sizes[..=i]));
+            let older = merge_right(within(border, flip.min(head), &sizes[..=i]));
+            total = older.merge(newer.merge(total));
+            head = border;
+        }
+        total
     }
 
     fn left_fold(&self, events: &[&Sample]) -> State {
         events.iter().fold(State::default(), |state, s| state.fold(s.time, &s.row[self.column]))
     }
 
-    /// The merge, in order of start, of the tiles of the largest of `sizes` into `first`; each tile is made of
-    /// those of the next smaller size.
-    fn tiles(&self, first: State, events: &[&Sample], sizes: &[i64]) -> State {
-        let Some((size, smaller)) = sizes.split_last() else { return self.left_fold(events) };
+    /// The tiles of the largest of `sizes`; each is the merge in order of those of the next smaller size, the
+    /// smallest the fold of its events.
+    fn tiles(&self, events: &[&Sample], sizes: &[i64]) -> Vec<State> {
+        let Some((size, smaller)) = sizes.split_last() else { return vec![self.left_fold(events)] };
         let mut starts: Vec<i64> = events.iter().map(|s| s.time.div_euclid(*size)).collect();
         starts.sort_unstable();
         starts.dedup();
         let tile = |start: &i64| {
             let inside: Vec<&Sample> =
                 events.iter().copied().filter(|s| s.time.div_euclid(*size) == *start).collect();
-            self.tiles(State::default(), &inside, smaller)
+            merge_left(self.tiles(&inside, smaller))
         };
-        starts.iter().map(tile).fold(first, State::merge)
+        starts.iter().map(tile).collect()
     }
+}
+
+/// The merge of states from the first to the last.
+fn merge_left(states: Vec<State>) -> State {
+    states.into_iter().fold(State::default(), State::merge)
+}
+
+/// The merge of states from the last to the first.
+fn merge_right(states: Vec<State>) -> State {
+    states.into_iter().rev().fold(State::default(), |later, state| state.merge(later))
 }

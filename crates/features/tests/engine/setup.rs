@@ -158,3 +158,20 @@ pub(crate) fn samples(latest: i64) -> impl Strategy<Value = Vec<Sample>> {
         samples
     })
 }
+
+/// Many events of one key in log order, with gaps of up to half a minute: mostly in time, some up to `latest`
+/// microseconds late, some dated ahead.
+pub(crate) fn busy(latest: i64) -> impl Strategy<Value = Vec<Sample>> {
+    let delay = prop_oneof![5 => Just(0), 3 => 0..3 * SECOND, 1 => 0..latest, 1 => -20 * SECOND..0];
+    let gap = prop_oneof![1 => Just(0), 3 => 0..2 * SECOND, 4 => 0..30 * SECOND];
+    let x = -100.0..100.0_f64;
+    prop::collection::vec((gap, delay, x), 200..500).prop_map(|drawn| {
+        let mut now = 1_000_000 * SECOND;
+        let mut samples = Vec::new();
+        for (i, (gap, delay, x)) in drawn.into_iter().enumerate() {
+            now += gap;
+            samples.push(Sample::new(i as u64 + 1, now - delay, now, 0, Some(x)));
+        }
+        samples
+    })
+}

@@ -1,0 +1,58 @@
+//! The sources and views that are measured.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use perennial_features::{AggregateSpec, Op, Tail, View, ViewSpec};
+use perennial_types::{AvailableAt, Schema, SourceSpec, StreamSpec, TimeSpan};
+
+/// The name of the only source.
+pub(crate) const SOURCE: &str = "payments";
+
+/// The ops of the comparison with other systems.
+pub(crate) const SIX: [Op; 6] = [Op::Count, Op::Sum, Op::Avg, Op::Min, Op::Max, Op::StddevPop];
+
+/// The ops of state updates and of reads.
+pub(crate) const FIVE: [Op; 5] = [Op::Count, Op::Sum, Op::Min, Op::Max, Op::Avg];
+
+/// Four windows up to seven days.
+pub(crate) const WEEK: [&str; 4] = ["10m", "1h", "24h", "7d"];
+
+/// Six windows up to ninety days.
+pub(crate) const QUARTER: [&str; 6] = ["10m", "1h", "24h", "7d", "30d", "90d"];
+
+/// A view of `ops` over `windows` of the amount of each user's payments.
+pub(crate) fn view(ops: &[Op], windows: &[&str], tail: Tail) -> Result<Arc<View>> {
+    let source = SourceSpec {
+        name: SOURCE.into(),
+        schema: Schema::parse(&[("user_id", "int64"), ("amount", "double")])?,
+        id: None,
+        event_time: "ts".into(),
+        available_at: AvailableAt::Arrival,
+        stream: StreamSpec::Http {},
+        retention: TimeSpan::from_days(400),
+    };
+    let spec = ViewSpec {
+        name: "user".into(),
+        entity: vec!["user_id".into()],
+        from: SOURCE.into(),
+        columns: vec![],
+        aggregates: vec![AggregateSpec {
+            name: "amount".into(),
+            ops: ops.to_vec(),
+            op_in_name: true,
+            of: Some("amount".into()),
+            with: None,
+            filter: None,
+            by: None,
+            edges: vec![],
+            windows: windows
+                .iter()
+                .map(|window| TimeSpan::parse(window).map(Into::into))
+                .collect::<Result<_, _>>()?,
+            tail,
+        }],
+        derived: vec![],
+    };
+    Ok(View::compile(spec, &source)?)
+}
