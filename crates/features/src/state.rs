@@ -282,9 +282,9 @@ fn of_object(op: Op, data_type: DataType, object: Option<&Object>) -> Value {
 
 /// The values of an op by bucket: an op that counts has an empty map where others are NULL.
 fn by_bucket(op: Op, slot: &Slot, object: Option<&Object>, at: i64) -> Value {
-    let inner = slot.inner.as_ref().and_then(|inner| inner.slots.get(slot.chosen));
-    match (inner, object) {
-        (Some(inner), Some(Object::Buckets(buckets))) => buckets.values(op, inner, at),
+    let chosen = slot.inner.as_ref().and_then(|inner| Some((inner, inner.slots.get(slot.chosen)?)));
+    match (chosen, object) {
+        (Some((inner, chosen)), Some(Object::Buckets(buckets))) => buckets.values(inner, op, chosen, at),
         _ if op.counts() => Value::Map([].into()),
         _ => Value::Null,
     }

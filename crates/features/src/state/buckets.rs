@@ -40,6 +40,14 @@ struct Bucket {
     objects: Box<[Option<Object>]>,
 }
 
+impl Bucket {
+    /// Its state, if it is of this form, which saved bytes need not be.
+    fn row(&self, inner: &Inner) -> Option<Row<'_>> {
+        let fits = self.words.len() == inner.shape.words && self.objects.len() == inner.shape.objects;
+        fits.then_some(Row { words: &self.words, objects: &self.objects })
+    }
+}
+
 /// Buckets in the order of the hashes of their texts.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Buckets(Vec<Bucket>);
@@ -53,8 +61,9 @@ impl Buckets {
 
     pub(super) fn merge(&mut self, inner: &Inner, later: &Self) {
         for bucket in &later.0 {
+            let Some(later) = bucket.row(inner) else { continue };
             if let Some(mut row) = self.bucket(inner, bucket.hash, &bucket.text) {
-                merge(&inner.slots, &mut row, Row { words: &bucket.words, objects: &bucket.objects });
+                merge(&inner.slots, &mut row, later);
             }
         }
     }
@@ -74,14 +83,16 @@ impl Buckets {
             }
         };
         let bucket = self.0.get_mut(at)?;
+        bucket.row(inner)?;
         Some(RowMut { words: &mut bucket.words, objects: &mut bucket.objects })
     }
 
     /// The values of `op`, whose part is `slot` of a bucket, by text; buckets where it is NULL are left out.
-    pub(super) fn values(&self, op: Op, slot: &Slot, at: i64) -> Value {
+    pub(super) fn values(&self, inner: &Inner, op: Op, slot: &Slot, at: i64) -> Value {
         let mut pairs: Vec<(Arc<str>, Value)> = Vec::with_capacity(self.0.len());
         for bucket in &self.0 {
-            let value = value(op, slot, Row { words: &bucket.words, objects: &bucket.objects }, at);
+            let Some(row) = bucket.row(inner) else { continue };
+            let value = value(op, slot, row, at);
             if !value.null() {
                 pairs.push((Arc::clone(&bucket.text), value));
             }
