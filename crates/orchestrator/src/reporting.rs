@@ -209,7 +209,9 @@ fn performance(
         }
         let unit = metric_unit(metric, material.endpoint);
         let baseline = version.and_then(|version| baseline(material.goal, model, version, metric));
-        MetricSeries { metric: metric.name().to_owned(), unit, baseline, points }
+        let all: Vec<(f64, f64)> = rows.iter().map(|row| (row.prediction, row.label)).collect();
+        let value = metric.of(&all).filter(|value| value.is_finite());
+        MetricSeries { metric: metric.name().to_owned(), unit, baseline, value, points }
     });
     series.collect()
 }

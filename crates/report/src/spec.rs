@@ -182,7 +182,9 @@ pub struct MetricSeries {
     pub unit: Option<String>,
     /// What it is compared with.
     pub baseline: Option<f64>,
-    /// Its values, oldest first.
+    /// Its value over the whole window; `None` without labelled rows.
+    pub value: Option<f64>,
+    /// Its values step by step, oldest first.
     pub points: Vec<MetricPoint>,
 }
 

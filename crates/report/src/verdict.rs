@@ -55,8 +55,13 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         let mut compared: Vec<(&ModelSection, &DriftSection)> =
             self.models.iter().filter_map(|model| model.drift.as_ref().map(|drift| (model, drift))).collect();
-        // Alarms first, then what has the larger share of changed columns; ties stay in the order of the models.
-        compared.sort_by(|(_, a), (_, b)| b.alarmed.cmp(&a.alarmed).then(b.share.total_cmp(&a.share)));
+        // Models that answered come before those that only looked on; then alarms, then what has the larger share
+        // of changed columns; ties stay in the order of the models.
+        compared.sort_by(|(a_model, a), (b_model, b)| {
+            let idle = |model: &ModelSection| model.share <= 0.0;
+            let order = idle(a_model).cmp(&idle(b_model)).then(b.alarmed.cmp(&a.alarmed));
+            order.then(b.share.total_cmp(&a.share))
+        });
         let mut facts: Vec<String> =
             compared.iter().skip(1).map(|(model, drift)| compared_sentence(model, drift)).collect();
         let (answer, sentence) = match compared.first() {
@@ -187,12 +192,14 @@ fn unknown_of(model: &ModelSection) -> String {
 }
 
 fn metric_sentence(model: &ModelSection, series: &MetricSeries) -> Option<String> {
-    let last = series.points.iter().rev().find_map(|point| point.value).filter(|value| value.is_finite())?;
+    let value = series.value.filter(|value| value.is_finite())?;
     let unit = series.unit.as_ref().map_or_else(String::new, |unit| format!(" {unit}"));
-    let value = format!("{} of {} is {}{unit}", series.metric, title(model), write::number(last));
-    Some(match series.baseline.and_then(|baseline| against(last, baseline)) {
-        Some(comparison) => format!("{value}, {comparison}."),
-        None => format!("{value}."),
+    // Whichever of the model's versions answered.
+    let said =
+        format!("{} of {} over the window is {}{unit}", series.metric, model.model, write::number(value));
+    Some(match series.baseline.and_then(|baseline| against(value, baseline)) {
+        Some(comparison) => format!("{said}, {comparison}."),
+        None => format!("{said}."),
     })
 }
 

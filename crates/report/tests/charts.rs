@@ -93,6 +93,23 @@ fn traffic() -> impl Strategy<Value = Traffic> {
     })
 }
 
+#[test]
+fn of_many_arms_the_newest_keep_a_colour_of_their_own() {
+    let step = |i: i64| TrafficStep {
+        at: Timestamp::from_micros(i),
+        shares: vec![ArmShare { arm: format!("arm/{i}"), share: 1.0 }],
+    };
+    let traffic = Traffic { steps: (0..20).map(step).collect(), until: Timestamp::from_micros(20) };
+    let svg = stacked_steps(&StepsChart { title: "t", from: Timestamp::from_micros(0), traffic: &traffic });
+    assert!(svg.contains("12 earlier") && !svg.contains(">arm/11<"), "{svg}");
+    for arm in 12..20 {
+        assert!(svg.contains(&format!("arm/{arm}")), "{arm}");
+        let colour = format!("swatch c{}\"", arm % 8);
+        assert_eq!(svg.matches(&colour).count(), 1, "{colour} stands for one arm");
+    }
+    assert!(svg.contains("arm/19: 100%"), "{svg}");
+}
+
 proptest! {
     #[test]
     fn lines_stay_inside(

@@ -111,6 +111,7 @@ fn small() -> Report {
                 metric: "mae".into(),
                 unit: Some("rides".into()),
                 baseline: Some(40.0),
+                value: Some(41.0),
                 points: points.collect(),
             }],
         }],
@@ -352,6 +353,22 @@ fn a_window_in_which_nothing_happened_says_so() {
 }
 
 #[test]
+fn a_model_that_did_not_answer_does_not_decide_the_answer() {
+    let mut report = small();
+    let mut idle = report.models[0].clone();
+    idle.version = Some("idle/1".to_owned());
+    idle.share = 0.0;
+    report.models[0].share = 1.0;
+    let drift = report.models[0].drift.as_mut().unwrap();
+    drift.alarmed = false;
+    drift.columns.iter_mut().for_each(|column| column.alarmed = false);
+    report.models.insert(0, idle);
+    let verdict = report.verdict();
+    assert_eq!(verdict.answer, Answer::Unchanged);
+    assert!(verdict.facts.iter().any(|fact| fact.contains("of idle/1 has changed")), "{:?}", verdict.facts);
+}
+
+#[test]
 fn the_answer_is_the_alarm_and_its_reason_the_worst_column() {
     let mut report = small();
     let verdict = report.verdict();
@@ -363,7 +380,7 @@ fn the_answer_is_the_alarm_and_its_reason_the_worst_column() {
     assert_eq!(
         verdict.facts,
         [
-            "mae of windowed/7 is 43 rides, 7.5% above its baseline of 40.",
+            "mae of windowed over the window is 41 rides, 2.5% above its baseline of 40.",
             "The shares of the traffic changed 2 times.",
             "1 rollout ended.",
             "1.2% of the requests were answered by the fallback."

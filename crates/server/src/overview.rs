@@ -118,17 +118,32 @@ pub(crate) struct TriggerPart {
     pub(crate) held_by: Option<String>,
 }
 
-/// A running experiment.
+/// A declared experiment.
 #[derive(Debug)]
 pub(crate) struct ExperimentPart {
     pub(crate) name: Arc<str>,
     pub(crate) mode: &'static str,
-    /// When every arm had a version, where lineage says so.
+    /// When every arm had a version.
     pub(crate) began: Option<Timestamp>,
-    /// Each arm and its share.
-    pub(crate) arms: Vec<(Arc<str>, f64)>,
+    /// When it ended.
+    pub(crate) ended: Option<Timestamp>,
+    pub(crate) arms: Vec<ExperimentArm>,
+    /// Of the differences between the arms.
+    pub(crate) p_value: Option<f64>,
+    /// Why the shares are what they are, or why it ended.
     pub(crate) reason: String,
-    pub(crate) evidence: serde_json::Value,
+}
+
+/// What an arm has earned so far.
+#[derive(Debug)]
+pub(crate) struct ExperimentArm {
+    pub(crate) name: Arc<str>,
+    /// Its share of the traffic.
+    pub(crate) share: f64,
+    /// Its matured rewards.
+    pub(crate) rewards: u64,
+    pub(crate) mean: Option<f64>,
+    pub(crate) probability_best: Option<f64>,
 }
 
 /// A rollout in progress.

@@ -15,8 +15,8 @@ const HEIGHT: f64 = 190.0;
 /// More steps than this are drawn as means over equal slices of the window.
 const MOST_STEPS: usize = 200;
 
-/// The arms beyond these are drawn as one.
-const MOST_ARMS: usize = 12;
+/// Of more arms than there are colours the earliest are drawn as one.
+const MOST_ARMS: usize = COLOURS;
 
 /// Shares of arms over a window of time.
 #[derive(Clone, Copy, Debug)]
@@ -37,13 +37,13 @@ pub fn stacked_steps(chart: &StepsChart<'_>) -> String {
     let columns = columns(chart, &arms);
 
     let mut names: Vec<(String, &str)> = Vec::new();
-    for (i, arm) in arms.iter().enumerate().take(MOST_ARMS) {
-        names.push((format!("swatch c{}", i % COLOURS), arm));
+    let earlier = arms.len().saturating_sub(MOST_ARMS);
+    let earlier_name = format!("{earlier} earlier");
+    if earlier > 0 {
+        names.push(("swatch others".to_owned(), &earlier_name));
     }
-    let others = arms.len().saturating_sub(MOST_ARMS);
-    let others_name = format!("{others} more");
-    if others > 0 {
-        names.push(("swatch others".to_owned(), &others_name));
+    for (i, arm) in arms.iter().enumerate().skip(earlier) {
+        names.push((format!("swatch c{}", i % COLOURS), arm));
     }
     let (keys, room) = legend(&names, 46.0, 4.0, WIDTH - 54.0);
     let frame = Frame { left: 46.0, top: room + 8.0, width: WIDTH - 70.0, height: HEIGHT - 36.0 };
@@ -66,7 +66,8 @@ pub fn stacked_steps(chart: &StepsChart<'_>) -> String {
     canvas.finish()
 }
 
-/// The shares of every arm over a stretch of time; those beyond [`MOST_ARMS`] are summed in the last.
+/// The shares of every arm over a stretch of time; where there are more than [`MOST_ARMS`], the earliest are
+/// summed in the first.
 struct Column {
     from: Timestamp,
     to: Timestamp,
@@ -99,10 +100,12 @@ fn columns(chart: &StepsChart<'_>, arms: &[&str]) -> Vec<Column> {
 }
 
 fn shares(step: &TrafficStep, arms: &[&str]) -> Vec<f64> {
-    let mut shares = vec![0.0; arms.len().min(MOST_ARMS) + usize::from(arms.len() > MOST_ARMS)];
+    let earlier = arms.len().saturating_sub(MOST_ARMS);
+    let first = usize::from(earlier > 0);
+    let mut shares = vec![0.0; arms.len() - earlier + first];
     for share in step.shares.iter().filter(|share| share.share.is_finite() && share.share > 0.0) {
         if let Some(i) = arms.iter().position(|arm| *arm == share.arm) {
-            shares[i.min(MOST_ARMS)] += share.share.min(1.0);
+            shares[(i + first).saturating_sub(earlier)] += share.share.min(1.0);
         }
     }
     shares

@@ -4,7 +4,7 @@ use perennial_report::chart::{self, StepsChart};
 use perennial_report::page::{self, Tone, badge, escape};
 use perennial_report::write;
 
-use super::{EndpointPart, ExperimentPart, ModelPart, ReportPart, RolloutPart, evidence};
+use super::{EndpointPart, ExperimentArm, ExperimentPart, ModelPart, ReportPart, RolloutPart, evidence};
 
 impl EndpointPart {
     /// The section of the endpoint.
@@ -78,41 +78,38 @@ impl ModelPart {
 
 impl ExperimentPart {
     fn card(&self) -> String {
-        let name = escape(&self.name);
-        let since = self
-            .began
-            .map_or_else(String::new, |began| format!("<small>since {}</small>", write::instant(began)));
-        let rows: Vec<Vec<String>> = self
-            .arms
-            .iter()
-            .map(|(arm, share)| vec![escape(arm), escape(&write::percent(*share)), self.of_arm(arm)])
-            .collect();
+        let when = match (self.began, self.ended) {
+            (None, _) => "waits until every arm has a version".to_owned(),
+            (Some(began), None) => format!("since {}", write::instant(began)),
+            (Some(began), Some(ended)) => {
+                format!("from {} to {}", write::instant(began), write::instant(ended))
+            }
+        };
+        let rows: Vec<Vec<String>> = self.arms.iter().map(ExperimentArm::row).collect();
+        let p_value = self.p_value.map_or_else(String::new, |p_value| {
+            format!("<p>p-value of the difference: {}</p>\n", write::number(p_value))
+        });
         format!(
-            "<h3>Experiment</h3>\n<article class=\"card\">\n<h4><a href=\"/v1/experiments\">{name}</a> {} \
-             {since}</h4>\n<p>{}</p>\n{}{}</article>\n",
+            "<h3>Experiment</h3>\n<article class=\"card\">\n<h4><a href=\"/v1/experiments/{name}\">{name}</a> {} \
+             <small>{when}</small></h4>\n<p>{}</p>\n{}{p_value}</article>\n",
             badge(Tone::Plain, self.mode),
             escape(&sentence(&self.reason)),
-            page::table("Arms", &["Arm", "Traffic", "Evidence"], &rows),
-            evidence(&self.evidence),
+            page::table("Arms", &["Arm", "Traffic", "Rewards", "Mean reward", "Best with"], &rows),
+            name = escape(&self.name),
         )
     }
+}
 
-    /// What the evidence says of one arm: the members of an object of its name, and its value in every object
-    /// whose members are arms.
-    fn of_arm(&self, arm: &str) -> String {
-        let Some(members) = self.evidence.as_object() else { return String::new() };
-        let mut out = String::new();
-        for (name, value) in members {
-            match value.get(arm).and_then(serde_json::Value::as_f64) {
-                Some(number) => {
-                    let (name, number) = (escape(&name.replace('_', " ")), write::number(number));
-                    out.push_str(&format!("<span>{name} <b>{number}</b></span> "));
-                }
-                None if name == arm => out.push_str(&evidence(value)),
-                None => {}
-            }
-        }
-        format!("<div class=\"values\">{}</div>", out.trim_end())
+impl ExperimentArm {
+    fn row(&self) -> Vec<String> {
+        let best = self.probability_best.map_or_else(|| "–".to_owned(), write::percent);
+        vec![
+            escape(&self.name),
+            escape(&write::percent(self.share)),
+            self.rewards.to_string(),
+            write::number_or_dash(self.mean),
+            best,
+        ]
     }
 }
 

@@ -26,7 +26,7 @@ impl PolicyPart {
     fn card(&self, model: &str) -> String {
         let mut out = format!("<article class=\"card policy\">\n<h4>{}</h4>\n", escape(&self.name));
         if self.signals.is_empty() {
-            out.push_str("<p>It looks at the model once that has a version.</p>\n");
+            out.push_str("<p>It begins when the model has a version.</p>\n");
         } else {
             let rows = signal_rows(&self.signals);
             out.push_str(&page::table("Signals at the last tick", &["Signal", "Values"], &rows));

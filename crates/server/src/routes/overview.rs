@@ -6,7 +6,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use perennial_control::{Goal, ModelGoal, ModelState, PolicyGoal, Routed, Seen, State as Loop, stage_of};
+use perennial_control::{
+    Experiment, Goal, ModelGoal, ModelState, PolicyGoal, Routed, Seen, State as Loop, stage_of,
+};
 use perennial_evaluate::{EndpointSpec, Mode};
 use perennial_policy::{Action, TriggerSpec, Truth};
 use perennial_project::ClockKind;
@@ -18,8 +20,8 @@ use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
 use crate::App;
 use crate::overview::{
-    DecisionPart, EndpointPart, ExperimentPart, ModelPart, Overview, PolicyPart, ProjectPart, ReportPart,
-    RolloutPart, SignalPart, TriggerPart, VersionPart,
+    DecisionPart, EndpointPart, ExperimentArm, ExperimentPart, ModelPart, Overview, PolicyPart, ProjectPart,
+    ReportPart, RolloutPart, SignalPart, TriggerPart, VersionPart,
 };
 use crate::route::Route;
 use crate::schemas::text;
@@ -90,7 +92,7 @@ fn endpoint(state: &Loop, goal: &Goal, spec: &EndpointSpec, at: Timestamp) -> Op
         from: at - TRAFFIC,
         traffic: Traffic { steps: vec![], until: at },
         models: models.filter_map(|model| model_part(state, goal, routed, model)).collect(),
-        experiment: routed.and_then(|routed| experiment(goal, routed)),
+        experiment: known.experiment().map(|known| experiment(known, routed)),
         rollouts: vec![],
         reports: vec![],
     })
@@ -179,24 +181,38 @@ fn trigger_part(trigger: &TriggerSpec, seen: Option<&Seen>) -> TriggerPart {
 }
 
 /// The experiment that the traffic is split by.
-fn experiment(goal: &Goal, routed: &Routed) -> Option<ExperimentPart> {
-    let name = routed.experiment.as_ref()?;
-    let declared = goal.experiments.iter().find(|known| known.spec.name == *name)?;
-    Some(ExperimentPart {
-        name: Arc::clone(name),
-        mode: match declared.spec.mode {
+fn experiment(experiment: &Experiment, routed: Option<&Routed>) -> ExperimentPart {
+    let (spec, evidence, concluded) = (experiment.spec(), experiment.evidence(), experiment.concluded());
+    let share = |arm: &str| {
+        let shares = routed.into_iter().flat_map(|routed| &routed.shares);
+        shares.filter(|share| *share.model == *arm).map(|share| share.share).sum()
+    };
+    let arms = evidence.arms.iter().map(|arm| ExperimentArm {
+        name: Arc::clone(&arm.name),
+        share: share(&arm.name),
+        rewards: arm.rows,
+        mean: arm.mean,
+        probability_best: arm.probability_best,
+    });
+    ExperimentPart {
+        name: Arc::clone(&spec.name),
+        mode: match spec.mode {
             Mode::Shadow => "shadow",
             Mode::Ab { .. } => "ab",
             Mode::Bandit { .. } => "bandit",
         },
-        began: None,
-        arms: routed.shares.iter().map(|share| (Arc::clone(&share.model), share.share)).collect(),
-        reason: routed.reason.clone(),
-        evidence: routed.evidence.clone(),
-    })
+        began: experiment.began(),
+        ended: concluded.map(|concluded| concluded.at),
+        arms: arms.collect(),
+        p_value: evidence.p_value,
+        reason: match concluded {
+            Some(concluded) => concluded.reason.clone(),
+            None => routed.map(|routed| routed.reason.clone()).unwrap_or_default(),
+        },
+    }
 }
 
-/// What lineage says: decisions, traffic, rollouts, when experiments began, reports.
+/// What lineage says: decisions, traffic, rollouts, reports.
 async fn add_lineage(overview: &mut Overview, store: &Store, at: Timestamp) -> Result<(), StoreError> {
     let last = PageRequest { page_size: DECISIONS, page_token: None };
     let recent = store.decisions(&DecisionFilter::default(), &last).await?;
@@ -209,18 +225,12 @@ async fn add_lineage(overview: &mut Overview, store: &Store, at: Timestamp) -> R
     }
     let page = PageRequest { page_size: PageRequest::LARGEST, page_token: None };
     let rollouts = store.rollouts(None, &page).await?.items;
-    let experiments = store.experiments(None, &page).await?.items;
     for endpoint in &mut overview.endpoints {
         let routings = store.traffic(&endpoint.name, endpoint.from, None, &page).await?;
         add_traffic(endpoint, routings.items);
         let reports = PageRequest { page_size: REPORTS, page_token: None };
         let reports = store.reports(Some(&endpoint.name), &reports).await?.items;
         endpoint.reports = reports.into_iter().map(report_part).collect();
-        if let Some(experiment) = &mut endpoint.experiment {
-            let running =
-                experiments.iter().find(|known| known.name == *experiment.name && known.ended.is_none());
-            experiment.began = running.map(|known| known.began);
-        }
         for model in &mut endpoint.models {
             let going_on =
                 rollouts.iter().filter(|known| known.model == *model.name && known.ended.is_none());

@@ -10,6 +10,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
     let mut schemas =
         vec![("Problem", problem()), ("Fault", fault()), ("RefusedRow", refused_row()), ("Status", status())];
     schemas.extend(features());
+    schemas.extend(feast());
     schemas.extend(requests());
     schemas.extend(declarations());
     schemas
@@ -55,9 +56,8 @@ fn status() -> Fields {
 fn features() -> Vec<(&'static str, Fields)> {
     let latest = || nullable(instant("When the entity's newest event became known; null if there is none."));
     let late = || whole("Events that were late so far and were merged into their tiles, of any entity.");
-    let entities = || whole("Events up to here were seen.");
-    let names = || list_of(text("A feature's full name: view.feature, or view.* for all of a view."));
-    let feast_names = "view:feature, or view:* for all of a view.";
+    let seen = || whole("Events up to here were seen.");
+    let names = list_of(text("A feature's full name: view.feature, or view.* for all of a view."));
     vec![
         (
             "Features",
@@ -66,7 +66,7 @@ fn features() -> Vec<(&'static str, Fields)> {
                 .always("version", hash("Hash of its definition."))
                 .always("entity", any_object("The entity's columns."))
                 .always("at", instant("The instant whose windows were read."))
-                .always("position", entities())
+                .always("position", seen())
                 .always("latest", latest())
                 .always("late_events", late())
                 .always(
@@ -77,7 +77,7 @@ fn features() -> Vec<(&'static str, Fields)> {
         (
             "FeaturesRequest",
             Fields::new("Features to read, and of which entities.")
-                .always("features", names())
+                .always("features", names)
                 .always("entities", list_of(any_object("An entity: every entity column with its value.")))
                 .maybe("at", nullable(instant("The instant whose windows are read; left out: now.")))
                 .closed(),
@@ -100,13 +100,20 @@ fn features() -> Vec<(&'static str, Fields)> {
             "ViewStatus",
             Fields::new("Up to where a view was read.")
                 .always("version", hash("Hash of its definition."))
-                .always("position", entities())
+                .always("position", seen())
                 .always("late_events", late()),
         ),
+    ]
+}
+
+/// Forms of Feast's protocol.
+fn feast() -> Vec<(&'static str, Fields)> {
+    let names = "view:feature, or view:* for all of a view.";
+    vec![
         (
             "FeastRequest",
             Fields::new("A request of Feast's SDK; give features or a feature service.")
-                .maybe("features", list_of(text(feast_names)))
+                .maybe("features", list_of(text(names)))
                 .maybe("feature_service", nullable(text("A model, whose features are read.")))
                 .always(
                     "entities",

@@ -37,6 +37,9 @@ const MEMBERS: [&str; 5] = [
     "include_feature_view_version_metadata",
 ];
 
+/// The values of every entity, by column.
+type Given = BTreeMap<String, Vec<Value>>;
+
 #[derive(Serialize)]
 struct Reply {
     metadata: Metadata,
@@ -109,8 +112,8 @@ fn names(selection: &Selection, full: bool) -> Result<Vec<String>, Problem> {
 }
 
 /// The entities' columns as they were given, and as rows of the selection's columns.
-fn entities(selection: &Selection, json: Value) -> Result<(BTreeMap<String, Vec<Value>>, Vec<Row>), Problem> {
-    let columns: BTreeMap<String, Vec<Value>> = serde_json::from_value(json).map_err(|_| {
+fn entities(selection: &Selection, json: Value) -> Result<(Given, Vec<Row>), Problem> {
+    let columns: Given = serde_json::from_value(json).map_err(|_| {
         Problem::invalid("\"entities\" is an object that has an array of values for each entity column")
     })?;
     let count = columns.values().map(Vec::len).max().unwrap_or(0);
