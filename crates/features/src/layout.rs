@@ -7,8 +7,8 @@ use perennial_types::DataType;
 
 use crate::ladder::{ETERNITY, floor};
 use crate::layers::{Layer, far_size, layers};
-use crate::state::{Inner, Part, Slot};
-use crate::timeline::Shape;
+use crate::state::{Doubles, Inner, Part, Slot, fold, merge};
+use crate::timeline::{Row, RowMut, Shape};
 use crate::{Op, Tail, WindowSpec};
 
 /// One choice of `of`, `with`, `by`, edges and `where`, evaluated once per event however many aggregates use it.
@@ -102,6 +102,8 @@ pub(crate) struct Layout {
     pub(crate) tile: Shape,
     /// Every part of every lane.
     pub(crate) slots: Vec<Slot>,
+    /// The lanes, if all of them are of the usual kind.
+    doubles: Option<Vec<Doubles>>,
     /// The sizes of tiles in use, ascending; each divides the next.
     pub(crate) layers: Vec<Layer>,
     pub(crate) windows: Vec<Window>,
@@ -159,7 +161,36 @@ impl Layout {
             _ => None,
         };
         let keep = wanted.iter().filter_map(exact).max();
-        Self { event, tile, slots, layers, windows, by_layer, keep, sessions, recent, outputs: wanted.len() }
+        let doubles = Doubles::of(&slots);
+        Self {
+            event,
+            tile,
+            slots,
+            doubles,
+            layers,
+            windows,
+            by_layer,
+            keep,
+            sessions,
+            recent,
+            outputs: wanted.len(),
+        }
+    }
+
+    /// Fold an event of `time` (microseconds) into a tile.
+    pub(crate) fn fold(&self, tile: &mut RowMut<'_>, event: Row<'_>, time: i64) {
+        match &self.doubles {
+            Some(lanes) => lanes.iter().for_each(|lane| lane.fold(tile.words, event)),
+            None => fold(&self.slots, tile, event, time),
+        }
+    }
+
+    /// Merge a tile of a later start into `tile`.
+    pub(crate) fn merge(&self, tile: &mut RowMut<'_>, later: Row<'_>) {
+        match &self.doubles {
+            Some(lanes) => lanes.iter().for_each(|lane| lane.merge(tile.words, later.words)),
+            None => merge(&self.slots, tile, later),
+        }
     }
 
     /// The number of words that say which lanes of an event have a value.

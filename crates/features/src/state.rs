@@ -8,6 +8,7 @@
 mod buckets;
 mod decay;
 mod distinct;
+mod doubles;
 mod ends;
 mod extremes;
 mod frequent;
@@ -25,6 +26,7 @@ use std::sync::Arc;
 use perennial_types::{DataType, Value};
 
 pub(crate) use self::buckets::Inner;
+pub(crate) use self::doubles::Doubles;
 use self::many::Kept;
 use self::object::Item;
 pub(crate) use self::object::{Object, encode};

@@ -15,7 +15,6 @@ use crate::beside::Beside;
 use crate::kept::Kept;
 use crate::ladder::{ETERNITY, floor, tile_end};
 use crate::layout::Layout;
-use crate::state::merge;
 use crate::timeline::{Kind, Loose, Row, Timeline};
 use crate::totals::Totals;
 
@@ -182,7 +181,7 @@ impl Tiles {
     }
 
     fn fold(&mut self, layout: &Layout, tile: usize, time: i64, event: Row<'_>) {
-        crate::state::fold(&layout.slots, &mut self.rows.tile_mut(layout, tile), event, time);
+        layout.fold(&mut self.rows.tile_mut(layout, tile), event, time);
     }
 
     /// Make a tile of several events of a single one.
@@ -335,7 +334,7 @@ impl Tiles {
                     let Room { merged, single: one } = room;
                     merged.clear();
                     self.rows.forward(layout, parent.max(from), end, one, |_, child| {
-                        merge(&layout.slots, &mut merged.row_mut(), child);
+                        layout.merge(&mut merged.row_mut(), child);
                     });
                     if here == 0 {
                         self.rows.insert_tile(layout, tile, parent);

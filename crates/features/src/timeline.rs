@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
-use crate::state::{Object, fold};
+use crate::state::Object;
 
 /// How wide the rows of a kind are. It is the same for all keys of a view, so that a key does not store it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -169,7 +169,7 @@ impl Timeline {
         };
         let event =
             Row { words: &events[1..=layout.event.words], objects: &event_objects[..layout.event.objects] };
-        fold(&layout.slots, &mut into, event, events[0].cast_signed());
+        layout.fold(&mut into, event, events[0].cast_signed());
     }
 
     /// Give tile `i` another start; the order must stay.
@@ -310,7 +310,7 @@ impl Timeline {
     pub(crate) fn expand(&self, layout: &Layout, single: usize, room: &mut Loose) {
         room.clear();
         let time = self.time(layout, Kind::Single, single);
-        fold(&layout.slots, &mut room.row_mut(), self.row(layout, Kind::Single, single), time);
+        layout.fold(&mut room.row_mut(), self.row(layout, Kind::Single, single), time);
     }
 
     fn range(&self, layout: &Layout, kind: Kind, from: i64, to: i64) -> [usize; 2] {

@@ -13,7 +13,7 @@ use crate::Tail;
 use crate::kept::Kept;
 use crate::ladder::{ETERNITY, floor};
 use crate::layout::Layout;
-use crate::state::{Object, fold, merge};
+use crate::state::Object;
 use crate::tiles::Room;
 use crate::timeline::{Kind, Loose, Row, Timeline};
 
@@ -119,7 +119,7 @@ pub(crate) fn flip(layout: &Layout, layer: usize, head: i64) -> i64 {
 /// Merge `later` with all of `earlier` before it: the result is in `later`.
 pub(crate) fn prepend(layout: &Layout, earlier: Row<'_>, later: &mut Loose, room: &mut Loose) {
     room.copy(earlier);
-    merge(&layout.slots, &mut room.row_mut(), later.row());
+    layout.merge(&mut room.row_mut(), later.row());
     std::mem::swap(room, later);
 }
 
@@ -133,7 +133,7 @@ pub(crate) fn prepend_events<'a>(
 ) {
     for (time, event) in events.rev() {
         one.clear();
-        fold(&layout.slots, &mut one.row_mut(), event, time);
+        layout.fold(&mut one.row_mut(), event, time);
         prepend(layout, one.row(), merged, room);
         visit(time, merged.row());
     }
@@ -224,7 +224,7 @@ impl Totals {
             } else {
                 let newer = &mut layer.newer;
                 rows.forward(layout, before, head, &mut room.single, |_, tile| {
-                    merge(&layout.slots, &mut newer.row_mut(), tile);
+                    layout.merge(&mut newer.row_mut(), tile);
                 });
             }
         }
@@ -313,7 +313,7 @@ impl LayerTotals {
     fn merge_newer(&mut self, layout: &Layout, rows: &Timeline, border: i64, room: &mut Room) {
         self.newer.clear();
         rows.forward(layout, self.flip.max(border), self.head, &mut room.single, |_, tile| {
-            merge(&layout.slots, &mut self.newer.row_mut(), tile);
+            layout.merge(&mut self.newer.row_mut(), tile);
         });
     }
 }

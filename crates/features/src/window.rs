@@ -10,7 +10,7 @@ use perennial_types::Value;
 
 use crate::ladder::floor;
 use crate::layout::{Kind, Layout};
-use crate::state::{fold, merge, value};
+use crate::state::value;
 use crate::tiles::Tiles;
 use crate::timeline::{self, Loose, Shape};
 use crate::totals::{first_whole, flip, head, prepend, prepend_events};
@@ -179,7 +179,7 @@ impl Reader<'_> {
     /// The layer's tiles before its flip become part of the rest.
     fn close_layer(&mut self) {
         let ReadRoom { older, rest, .. } = &mut *self.room;
-        merge(&self.layout.slots, &mut older.row_mut(), rest.row());
+        self.layout.merge(&mut older.row_mut(), rest.row());
         std::mem::swap(older, rest);
     }
 
@@ -190,7 +190,7 @@ impl Reader<'_> {
         let ReadRoom { rest, one, .. } = &mut *self.room;
         rest.clear();
         rows.forward(layout, key.upkeep.max(from), to, one, |_, tile| {
-            merge(&layout.slots, &mut rest.row_mut(), tile);
+            layout.merge(&mut rest.row_mut(), tile);
         });
         let mut waiting = rows.lower_bound(layout, timeline::Kind::Waiting, from);
         let passed = rows.lower_bound(layout, timeline::Kind::Waiting, to);
@@ -199,12 +199,7 @@ impl Reader<'_> {
             && rows.time(layout, timeline::Kind::Waiting, waiting) < key.upkeep.saturating_add(base)
         {
             let time = rows.time(layout, timeline::Kind::Waiting, waiting);
-            fold(
-                &layout.slots,
-                &mut rest.row_mut(),
-                rows.row(layout, timeline::Kind::Waiting, waiting),
-                time,
-            );
+            layout.fold(&mut rest.row_mut(), rows.row(layout, timeline::Kind::Waiting, waiting), time);
             waiting += 1;
         }
         while waiting < passed {
@@ -213,10 +208,10 @@ impl Reader<'_> {
             while waiting < passed && rows.time(layout, timeline::Kind::Waiting, waiting) < end {
                 let time = rows.time(layout, timeline::Kind::Waiting, waiting);
                 let event = rows.row(layout, timeline::Kind::Waiting, waiting);
-                fold(&layout.slots, &mut one.row_mut(), event, time);
+                layout.fold(&mut one.row_mut(), event, time);
                 waiting += 1;
             }
-            merge(&layout.slots, &mut rest.row_mut(), one.row());
+            layout.merge(&mut rest.row_mut(), one.row());
         }
     }
 
@@ -240,7 +235,7 @@ impl Reader<'_> {
         total.clear();
         key.rows.forward(layout, from, to, one, |_, tile| {
             some = true;
-            merge(&layout.slots, &mut total.row_mut(), tile);
+            layout.merge(&mut total.row_mut(), tile);
         });
         if some {
             prepend(layout, total.row(), rest, spare);
@@ -264,7 +259,7 @@ impl Reader<'_> {
             }
             None => total.copy(older.row()),
         }
-        merge(&layout.slots, &mut total.row_mut(), rest.row());
+        layout.merge(&mut total.row_mut(), rest.row());
     }
 
     fn merge_older(&mut self, key: &Tiles, from: i64, to: i64) {
