@@ -45,19 +45,29 @@ fn operation(item: &Item<'_>) -> Option<Op> {
     if item.is_map() {
         return parametrised(item);
     }
-    if let Some(word) = item.as_text()
-        && let Some((_, parameter)) = Op::PARAMETRISED.iter().find(|(known, _)| *known == word)
-        && !Op::PLAIN.iter().any(|op| op.word() == word)
-    {
-        let example = match parameter {
-            Parameter::Count(_) => "5",
-            Parameter::Rank(_) => "0.95",
-            Parameter::Span(_) => "1h",
-        };
-        item.refuse(format!("{word} needs a parameter"), &format!("write it as {{{word}: {example}}}"));
-        return None;
+    let word = item.text()?;
+    if let Some(op) = Op::PLAIN.into_iter().find(|op| op.word() == &*word) {
+        return Some(op);
     }
-    item.one_of(&Op::PLAIN.map(|op| (op.word(), op)), &[])
+    match Op::PARAMETRISED.iter().find(|(known, _)| *known == &*word) {
+        Some((_, parameter)) => {
+            let example = match parameter {
+                Parameter::Count(_) => "5",
+                Parameter::Rank(_) => "0.95",
+                Parameter::Span(_) => "1h",
+            };
+            let help = format!("write it as {{{word}: {example}}}");
+            item.refuse(format!("{word} needs a parameter"), &help);
+        }
+        None => {
+            let mut words: Vec<&str> = Op::PLAIN.map(Op::word).into();
+            let others = Op::PARAMETRISED.map(|(word, _)| word);
+            words.extend(others.iter().filter(|word| !Op::PLAIN.iter().any(|op| op.word() == **word)));
+            let help = did_you_mean(&word, words);
+            item.refuse(format!("unknown value {word:?}"), &help);
+        }
+    }
+    None
 }
 
 fn parametrised(item: &Item<'_>) -> Option<Op> {
