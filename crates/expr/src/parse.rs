@@ -48,15 +48,37 @@ pub(crate) fn parse(sql: &str) -> Result<ast::Expr, ExprError> {
         .map_err(|error| ExprError::new(place(error.location), error.message.to_lowercase()))?;
     let tokens = rewrite(&tokens)?;
     check_size(&tokens)?;
-    let mut parser = Parser::new(&Sql).with_recursion_limit(2 * MAX_DEPTH).with_tokens_with_locations(tokens);
+    let mut parser = parser_of(tokens.clone());
     let tree = parser.parse_expr().map_err(refused)?;
     let next = parser.peek_token();
-    match next.token {
+    match &next.token {
         Token::EOF => Ok(tree),
-        token => {
+        token => Err(broken_case(&tokens, &next).unwrap_or_else(|| {
+            let token = match token {
+                Token::SemiColon => "semicolon".to_owned(),
+                token => token.to_string(),
+            };
             let message = format!("unexpected {token} after the end of the expression");
-            Err(ExprError::new(place(next.span.start), message))
+            ExprError::new(place(next.span.start), message)
+        })),
+    }
+}
+
+fn parser_of(tokens: Vec<TokenWithSpan>) -> Parser<'static> {
+    Parser::new(&Sql).with_recursion_limit(2 * MAX_DEPTH).with_tokens_with_locations(tokens)
+}
+
+/// What is wrong with a CASE whose parts are not all there. The parser takes its first word for a column then, and
+/// stops at the `next` one.
+fn broken_case(tokens: &[TokenWithSpan], next: &TokenWithSpan) -> Option<ExprError> {
+    let mut words = tokens.iter().enumerate();
+    let (place, _) = words.find(|(_, token)| token.span.start == next.span.start)?;
+    let before = tokens[..place].iter().rev().find(|token| !matches!(token.token, Token::Whitespace(_)))?;
+    match &before.token {
+        Token::Word(word) if word.keyword == Keyword::CASE => {
+            parser_of(tokens[place..].to_vec()).parse_case_expr().err().map(refused)
         }
+        _ => None,
     }
 }
 

@@ -28,6 +28,9 @@ fn messages_name_the_fault_its_place_and_what_would_help() {
         ("at > 60w", r#""60w" is not a duration; write it as 90s, 10m, 24h or 7d (line 1, column 6)"#),
         ("at > 'soon'", r#""soon" is not a time; write it as 2011-01-01T05:00:00Z (line 1, column 1)"#),
         ("ok ok", "unexpected ok after the end of the expression (line 1, column 4)"),
+        ("a; DROP TABLE x", "unexpected semicolon after the end of the expression (line 1, column 2)"),
+        ("CASE WHEN ok THEN a ELSE", "expected an expression, found: EOF"),
+        ("1 + CASE a THEN 2 END", "expected WHEN, found: THEN (line 1, column 12)"),
         ("left(name)", "left takes 2 arguments, found 1 (line 1, column 1)"),
     ] {
         assert_eq!(refusal(sql), wanted, "{sql}");
