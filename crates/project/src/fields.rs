@@ -67,7 +67,7 @@ impl<'a> Item<'a> {
         self.faults.noted.borrow_mut().push(Fault { file, line: place.line, column: place.column, ..fault });
     }
 
-    fn wants(&self, what: &str) {
+    pub(crate) fn wants(&self, what: &str) {
         self.refuse(format!("expected {what}, found {}", self.node.describe()), "");
     }
 

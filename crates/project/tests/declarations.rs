@@ -437,7 +437,7 @@ fn a_plan_says_what_becomes_of_experiments_and_reports() {
     let (without, with) = (project(BIKE), project(&supported()));
     let created = with.diff(Some(&without)).unwrap().to_string();
     let words = "  + Experiment \"raw-or-windowed\"
-      begins when every arm has a version: requests to \"bike\" are split between bike-raw, bike-windowed, anew every 6h
+      begins when every arm has a version of its present definition: requests to \"bike\" are split between bike-raw, bike-windowed, anew every 6h
 ";
     assert!(created.contains(words), "{created}");
     assert!(created.contains("~ Policy \"keep-fresh\": "), "{created}");
@@ -449,13 +449,14 @@ fn a_plan_says_what_becomes_of_experiments_and_reports() {
     let changed = other.diff(Some(&with)).unwrap().to_string();
     let words = "  ~ Experiment \"raw-or-windowed\": mode
       is another experiment: what was learned of its arms is left behind
-      begins anew when every arm has a version: ";
+      begins anew when every arm has a version of its present definition: ";
     assert!(changed.contains(words), "{changed}");
     assert!(changed.contains("  ~ Report \"weekly-drift\": schedule\n"), "{changed}");
 
     let retired = without.diff(Some(&with)).unwrap().to_string();
     assert!(
-        retired.contains("  - Experiment \"raw-or-windowed\"\n      ends without a conclusion"),
+        retired
+            .contains("  - Experiment \"raw-or-windowed\"\n      decides no more, if it has not concluded"),
         "{retired}"
     );
     assert!(retired.contains("  - Report \"weekly-drift\"\n      is written no more"), "{retired}");

@@ -127,6 +127,37 @@ fn one_mistake_of_an_experiment_a_rollout_or_a_report_is_one_message() {
 }
 
 #[test]
+fn one_mistake_of_a_view_that_a_drift_signal_names_is_one_message() {
+    for (from, to) in MISTAKES.iter().filter(|(from, _)| {
+        ["entity: [slot]", "op: [avg, max]", "tail: exact", "where: \"rides > 300\""].contains(from)
+    }) {
+        let text = LANGUAGE.replace("service_level:", "# service_level:");
+        assert!(text.contains(from), "the fixture has no {from:?}");
+        let faults = faults_of(&text.replacen(from, to, 1));
+        assert_eq!(faults.len(), 1, "{from}: {faults:#?}");
+    }
+}
+
+#[test]
+fn a_p_value_is_refused_where_it_is_never_known() {
+    let text = LANGUAGE.replace("service_level:", "# service_level:");
+    let faults = faults_of(&text.replace("probability_best > 0.99", "p_value < 0.05"));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert_eq!(faults[0].message, "p_value is never known in a bandit, whose shares follow its rewards");
+    assert_eq!(faults[0].help.as_deref(), Some("use probability_best, or mode: ab"));
+}
+
+#[test]
+fn a_cooldown_that_is_none_is_told_both_ways_to_write_it() {
+    let faults = faults_of(&BIKE.replace("cooldown: {success: 48h, failure: 48h}", "cooldown: 5"));
+    assert_eq!(faults.len(), 1, "{faults:#?}");
+    assert_eq!(
+        faults[0].message,
+        "expected a duration like 12h, or a map like {success: 48h, failure: 24h}, found 5"
+    );
+}
+
+#[test]
 fn all_mistakes_of_experiments_rollouts_and_reports_at_once_are_all_messages() {
     let all = 0..TRAFFIC_MISTAKES.len();
     let alone: BTreeSet<String> = all.clone().flat_map(|i| said(&traffic_with([i]))).collect();

@@ -22,6 +22,7 @@ pub(crate) fn experiment(scope: &Scope<'_>, experiment: &ExperimentSpec) {
     check.reward(endpoint);
     if let Some(until) = &experiment.until {
         scope.condition(until, &experiment_schema(), &check.path("until"));
+        check.known(until);
     }
     if let Some(endpoint) = endpoint {
         check.shadow(endpoint);
@@ -121,6 +122,15 @@ impl<'a> Check<'a> {
                 format!("beta_thompson wants rewards from 0 to 1, found a range of [{least}, {most}]");
             let help = "scale the reward, or use gaussian_thompson";
             self.scope.refuse(self.path("reward.range"), message, help);
+        }
+    }
+
+    /// The shares of a bandit follow its rewards, so that it has no p-value.
+    fn known(&self, until: &str) {
+        let bandit = matches!(self.experiment.mode, Mode::Bandit { .. });
+        if bandit && Expr::names(until).is_ok_and(|names| names.iter().any(|name| name == "p_value")) {
+            let message = "p_value is never known in a bandit, whose shares follow its rewards";
+            self.scope.refuse(self.path("until"), message, "use probability_best, or mode: ab");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use perennial_evaluate::{ExperimentSpec, Mode};
+use perennial_policy::{Action, PolicySpec};
 use perennial_types::Schema;
 
 use super::{Change, Effect, KINDS, change};
@@ -14,17 +15,18 @@ pub(super) fn of_traffic_and_reports(new: &Project, change: &mut Change) {
     let text = match (&*change.kind, change.effect) {
         ("Experiment", Effect::Created) => {
             let Some(spec) = new.experiments.iter().find(|spec| spec.name == change.name) else { return };
-            format!("begins when every arm has a version: {}", traffic(spec))
+            format!("begins when every arm has a version of its present definition: {}", traffic(spec))
         }
         ("Experiment", Effect::Changed) => {
             let Some(spec) = new.experiments.iter().find(|spec| spec.name == change.name) else { return };
             change
                 .follows
                 .push("is another experiment: what was learned of its arms is left behind".to_owned());
-            format!("begins anew when every arm has a version: {}", traffic(spec))
+            format!("begins anew when every arm has a version of its present definition: {}", traffic(spec))
         }
         ("Experiment", Effect::Retired) => {
-            "ends without a conclusion; the endpoint's champion stays and has the whole share".to_owned()
+            "decides no more, if it has not concluded; the endpoint's champion stays and has the whole share"
+                .to_owned()
         }
         ("Report", Effect::Created | Effect::Changed) => {
             let Some(spec) = new.reports.iter().find(|spec| spec.name == change.name) else { return };
@@ -146,7 +148,23 @@ impl Sides<'_> {
             reasons.push("another definition".to_owned());
         }
         change.follows.push(format!("must be retrained, not fine-tuned: {}", reasons.join(", ")));
+        if !self.new.policies.iter().any(|policy| retrains(policy, &change.name)) {
+            let held =
+                "no policy retrains it, so that its present version stays: give a trigger action: retrain";
+            change.follows.push(held.to_owned());
+        }
     }
+}
+
+/// Whether a policy has a trigger that retrains a model.
+fn retrains(policy: &PolicySpec, model: &str) -> bool {
+    let adapts = policy.actions.adapt.as_ref().is_some_and(|adapt| adapt.repeat == Action::Retrain);
+    policy.models.iter().any(|name| &**name == model)
+        && policy.triggers.iter().any(|trigger| match trigger.action {
+            Action::Retrain => true,
+            Action::Adapt => adapts,
+            Action::FineTune => false,
+        })
 }
 
 /// What makes rows of the old schema unreadable by the new one; adding columns that may be missing does not.

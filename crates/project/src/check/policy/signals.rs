@@ -41,11 +41,16 @@ pub(super) fn signals(
     }
 }
 
-/// The inputs of the policy's models; nothing if some of the models cannot be compiled.
+/// The inputs of the policy's models; nothing if some of the models cannot be compiled, or transform what a view with
+/// a fault would have.
 fn watched(policy: &PolicySpec, compiled: &[CompiledModel]) -> Option<BTreeSet<String>> {
     let mut names = BTreeSet::new();
     for name in &policy.models {
         let model = compiled.iter().find(|model| model.spec.name == *name)?;
+        let mut transformed = model.fit.transforms.iter().flat_map(|transform| &transform.of);
+        if !transformed.all(|input| model.fit.inputs.contains(input)) {
+            return None;
+        }
         names.extend(model.inputs.iter().map(|input| input.qualified()));
     }
     Some(names)

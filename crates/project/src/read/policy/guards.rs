@@ -19,6 +19,10 @@ fn cooldown(item: &Item<'_>) -> Option<CooldownSpec> {
     if item.as_text().is_some() {
         return item.span_or_zero().map(|span| CooldownSpec { success: span, failure: span });
     }
+    if !item.is_map() {
+        item.wants("a duration like 12h, or a map like {success: 48h, failure: 24h}");
+        return None;
+    }
     let mut fields = item.fields();
     let mut rest = |name| fields.optional(name).map_or(Some(TimeSpan::ZERO), |item| item.span_or_zero());
     let (success, failure) = (rest("success"), rest("failure"));
