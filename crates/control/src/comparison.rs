@@ -46,7 +46,8 @@ pub struct Compared {
 pub(crate) enum Proof {
     Worse(String),
     NotWorse(String),
-    TooFew(String),
+    /// Too little is known to say either.
+    Unknown(String),
 }
 
 impl Comparison {
@@ -146,21 +147,26 @@ impl Comparison {
     pub(crate) fn proof(&self, now: Timestamp, terms: &Terms) -> Proof {
         let compared = self.compared(now);
         if compared.rows < LEAST_PAIRS {
-            return Proof::TooFew(format!("{} rows were compared, fewer than {LEAST_PAIRS}", compared.rows));
+            return Proof::Unknown(format!("{} rows were compared, fewer than {LEAST_PAIRS}", compared.rows));
         }
+        let figures = compared.sentence(terms.metric);
         let margin = terms.metric.loss_margin(terms.margin);
         let worse = match &self.metric {
             Losses::Paired(pairs) => {
                 let test = NotWorse { margin, confidence: terms.confidence };
-                pairs.evidence(now).not_worse(test).is_ok_and(|evidence| evidence.proven_worse)
+                match pairs.evidence(now).not_worse(test) {
+                    Ok(evidence) => evidence.proven_worse,
+                    Err(error) => return Proof::Unknown(format!("{figures}: {error}")),
+                }
             }
             Losses::Served(served) => {
                 let (candidate, reference) = served.moments(now);
-                let better = Served::probability_better(&candidate, &reference, margin);
-                better.is_some_and(|better| 1.0 - better > terms.confidence)
+                match Served::probability_better(&candidate, &reference, margin) {
+                    Some(better) => 1.0 - better > terms.confidence,
+                    None => return Proof::Unknown(format!("{figures}: the losses cannot be compared")),
+                }
             }
         };
-        let figures = compared.sentence(terms.metric);
         let (margin, confidence) = (Rounded(100.0 * terms.margin), Rounded(100.0 * terms.confidence));
         match worse {
             true => {
@@ -208,4 +214,60 @@ pub(crate) fn score(row: &LabelledPrediction, model: &str, number: u64) -> Optio
     let scores = row.prediction.exposure.scores.iter();
     let of_version = |by: &perennial_evaluate::Scorer| by.number == number && &*by.model == model;
     scores.filter(|score| of_version(&score.by)).map(|score| score.value).next()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use perennial_evaluate::{Metric, Outcome};
+    use perennial_types::Position;
+
+    use super::*;
+
+    fn terms(outcome: Outcome, confidence: f64) -> Terms {
+        Terms {
+            policy: Arc::from("keep"),
+            stages: Vec::new(),
+            rollback: None,
+            worth: Worth::Loss(Metric::Mae),
+            metric: Metric::Mae,
+            margin: 0.05,
+            confidence,
+            outcome,
+        }
+    }
+
+    /// A candidate that is three times as far off as the version it is held against.
+    fn worse(terms: &Terms) -> Comparison {
+        let mut comparison = Comparison::new(2, 1, terms);
+        for i in 0..100 {
+            let (at, position) = (Timestamp::from_micros(i), Position(i as u64));
+            for losses in [&mut comparison.worth, &mut comparison.metric] {
+                match losses {
+                    Losses::Paired(pairs) => pairs.labelled(at, position, 3.0 + (i % 2) as f64, 1.0),
+                    Losses::Served(served) => {
+                        served.labelled((at, position), i % 2 == 0, if i % 2 == 0 { 3.0 } else { 1.0 });
+                    }
+                }
+            }
+        }
+        comparison
+    }
+
+    #[test]
+    fn a_test_that_cannot_be_made_is_no_proof_of_not_being_worse() {
+        let now = Timestamp::from_micros(1_000);
+        for outcome in [Outcome::IndependentOfPrediction, Outcome::DependsOnPrediction] {
+            let sound = terms(outcome, 0.9);
+            let comparison = worse(&sound);
+            assert!(matches!(comparison.proof(now, &sound), Proof::Worse(_)));
+        }
+        let broken = terms(Outcome::IndependentOfPrediction, 1.5);
+        let Proof::Unknown(why) = worse(&broken).proof(now, &broken) else { panic!("it cannot be known") };
+        assert!(why.contains("confidence"), "{why}");
+        let broken = Terms { margin: f64::NAN, ..terms(Outcome::DependsOnPrediction, 0.9) };
+        let Proof::Unknown(why) = worse(&broken).proof(now, &broken) else { panic!("it cannot be known") };
+        assert!(why.contains("the losses cannot be compared"), "{why}");
+    }
 }

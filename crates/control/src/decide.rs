@@ -12,8 +12,7 @@ use perennial_types::{Position, TimeSpan, Timestamp, Value};
 
 use crate::detector::Detector;
 use crate::endpoint::EndpointState;
-use crate::model::{InFlight, Version};
-use crate::watched::Watched;
+use crate::model::{InFlight, ModelState, Version};
 use crate::{
     DataRange, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction, RunRequest, State, baseline,
 };
@@ -152,7 +151,7 @@ impl State {
         let (state, endpoint) = (self.models.get(&model.name)?, self.endpoints.get(&model.endpoint)?);
         let current = state.current()?;
         let spec = &policy.spec;
-        let sight = Sight { goal, spec, model, watched: state.watched(), current, endpoint, at };
+        let sight = Sight { goal, spec, model, state, current, endpoint, at };
         let signals = sight.signals();
         let memory = state.memory(&spec.name);
         let input = Evaluation {
@@ -182,7 +181,7 @@ struct Sight<'a> {
     goal: &'a Goal,
     spec: &'a PolicySpec,
     model: &'a ModelGoal,
-    watched: &'a Watched,
+    state: &'a ModelState,
     current: &'a Version,
     endpoint: &'a EndpointState,
     at: Timestamp,
@@ -198,7 +197,7 @@ impl Sight<'_> {
                 }
                 SignalKind::Drift { .. } => values.drift(&signal.name, self.drift(&signal.name)),
                 SignalKind::Detector { .. } => {
-                    let detector = self.watched.detector(&self.spec.name, &signal.name);
+                    let detector = self.state.watched().detector(&self.spec.name, &signal.name);
                     let said =
                         detector.map_or_else(|| Err("it was just declared".to_owned()), Detector::said);
                     values.detector(&signal.name, detector.map_or(0, Detector::alarms), said);
@@ -217,7 +216,7 @@ impl Sight<'_> {
     }
 
     fn drift(&self, signal: &str) -> Result<DriftMembers, String> {
-        let measured = self.watched.reading(&self.spec.name, signal);
+        let measured = self.state.watched().reading(&self.spec.name, signal);
         let measured = measured.filter(|measured| measured.number == self.current.id.number);
         let reading = &measured.ok_or_else(|| "it was not measured yet".to_owned())?.reading;
         let reading = reading.as_ref().map_err(String::clone)?;
@@ -268,7 +267,8 @@ impl Sight<'_> {
         if new <= holdout {
             return Err(format!("of {new} new labels the hold-out of {holdout} leaves none to train on"));
         }
-        Ok(())
+        let wanted = self.run("".into(), Training::FineTune);
+        wanted.and_then(|wanted| self.state.fine_tuned_in_vain(&wanted)).map_or(Ok(()), Err)
     }
 
     fn rows_if(&self) -> RowsIf {

@@ -51,10 +51,16 @@ impl EndpointState {
     }
 
     /// The endpoint is declared like this from now on. A champion that is no longer one of its models gives way
-    /// to the initial model; an experiment whose declaration has changed is another one and begins anew.
+    /// to the initial model; an experiment whose declaration has changed is another one and begins anew. Labels
+    /// that come from now on are joined and mature by the times that are declared now; figures of earlier ones stay
+    /// as they were.
     pub(crate) fn declare(&mut self, spec: &EndpointSpec, experiment: Option<&ExperimentGoal>) {
-        let same = |running: &Experiment| experiment.is_some_and(|goal| goal.version == running.version());
+        let same = |running: &Experiment| experiment.is_some_and(|goal| running.goes_on(goal, spec.outcome));
         self.experiment = self.experiment.take().filter(same);
+        self.join.give_up_after(spec.label.give_up_after);
+        for performance in self.performance.values_mut() {
+            performance.mature_after(spec.label.matures_after);
+        }
         if let (None, Some(goal)) = (&self.experiment, experiment) {
             self.experiment = Some(Experiment::new(goal, spec.outcome));
         }

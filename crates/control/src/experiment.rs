@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perennial_evaluate::{
     Algorithm, Choice, Choices, Conclusion, Earning, ErrorRate, Evidence, ExperimentSpec, GuardrailMetric,
-    LabelledPrediction, Mode, Outcome, Prediction, Rewards,
+    LabelledPrediction, Mode, Outcome, Prediction, Rewards, UnitSpec,
 };
 use perennial_policy::{SignalValues, Truth};
 use perennial_stats::sequential::Design;
@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::compiled::{Compiled, Members};
 use crate::model::ModelState;
-use crate::{ExperimentChange, ExperimentGoal, Routed, epoch};
+use crate::{ExperimentChange, ExperimentGoal, Goal, Routed, epoch};
 
 /// An experiment and what it has shown so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,6 +59,7 @@ pub(crate) struct Instant<'a> {
     pub(crate) at: Timestamp,
     /// The last instant that is done.
     pub(crate) since: Option<Timestamp>,
+    pub(crate) goal: &'a Goal,
     pub(crate) models: &'a BTreeMap<Arc<str>, ModelState>,
     pub(crate) initial: &'a Arc<str>,
     pub(crate) compiled: &'a Compiled,
@@ -70,10 +71,7 @@ impl Experiment {
     /// then. A/B shares do not move, so its arms earn by what they answer.
     pub(crate) fn new(goal: &ExperimentGoal, outcome: Outcome) -> Self {
         let spec = goal.spec.clone();
-        let all_earn = match (&spec.mode, outcome) {
-            (Mode::Shadow, _) | (Mode::Bandit { .. }, Outcome::IndependentOfPrediction) => true,
-            (Mode::Ab { .. }, _) | (Mode::Bandit { .. }, Outcome::DependsOnPrediction) => false,
-        };
+        let all_earn = all_earn(&spec, outcome);
         let (algorithm, reset_on_change) = match &spec.mode {
             Mode::Bandit { algorithm, reset_on_change, .. } => (*algorithm, *reset_on_change),
             Mode::Shadow | Mode::Ab { .. } => (Algorithm::GaussianThompson, false),
@@ -93,6 +91,13 @@ impl Experiment {
         }
     }
 
+    /// Whether it goes on where this is declared. One that has not ended begins anew if its endpoint's outcomes are
+    /// said to be of another kind, since its arms would earn in another way.
+    pub(crate) fn goes_on(&self, goal: &ExperimentGoal, outcome: Outcome) -> bool {
+        let earns_alike = self.all_earn == all_earn(&goal.spec, outcome);
+        self.version == goal.version && (earns_alike || self.concluded.is_some())
+    }
+
     /// Hash of its declaration.
     pub fn version(&self) -> ContentHash {
         self.version
@@ -103,7 +108,7 @@ impl Experiment {
         &self.spec
     }
 
-    /// When every arm had a version; nothing before.
+    /// When every arm had a version of its declared definition; nothing before.
     pub fn began(&self) -> Option<Timestamp> {
         self.began
     }
@@ -198,16 +203,13 @@ impl Experiment {
                     |arm: &Arc<str>| prediction.exposure.scores.iter().find(|score| score.by.model == *arm);
                 for arm in &self.spec.arms {
                     if let Some(score) = said(arm) {
-                        self.rewards.labelled(arm, reward(score.value), matured_at, prediction.position);
+                        let (unit, reward) = (prediction.unit(), reward(score.value));
+                        self.rewards.labelled(unit, arm, reward, matured_at, prediction.position);
                     }
                 }
             } else if let Some(earner) = prediction.earner() {
-                self.rewards.labelled(
-                    &earner.model,
-                    reward(prediction.value),
-                    matured_at,
-                    prediction.position,
-                );
+                let (unit, reward) = (prediction.unit(), reward(prediction.value));
+                self.rewards.labelled(unit, &earner.model, reward, matured_at, prediction.position);
             }
         }
         self.mature(row.known_at);
@@ -299,7 +301,7 @@ impl Experiment {
         if self.concluded.is_some() {
             return None;
         }
-        let Some(began) = self.began else { return self.begin(instant) };
+        let Some(began) = self.began else { return self.begin(instant).ok() };
         let mut arms = self.arms();
         if let (Some(last), None) = (arms.next(), arms.next()) {
             return Some(conclude(last, "it is the only arm left".to_owned()));
@@ -310,14 +312,32 @@ impl Experiment {
         self.guardrail().or_else(|| self.conclusion(began, instant))
     }
 
-    fn begin(&self, instant: Instant<'_>) -> Option<Move> {
+    /// Why it has not begun, if it has not.
+    pub(crate) fn waits(&self, instant: Instant<'_>) -> Option<String> {
+        if self.began.is_some() || self.concluded.is_some() {
+            return None;
+        }
+        self.begin(instant).err()
+    }
+
+    /// Every arm has a version of the definition that is declared: one of an earlier definition is not what the
+    /// experiment asks about, and would be replaced in its midst.
+    fn begin(&self, instant: Instant<'_>) -> Result<Move, String> {
         let mut versions = Vec::new();
         for arm in &self.spec.arms {
-            let current = instant.models.get(arm).and_then(ModelState::current)?;
-            versions.push(format!("{arm} {}", current.id.number));
+            let current = instant.models.get(arm).and_then(ModelState::current);
+            let current = current.ok_or_else(|| format!("{arm} has no version yet"))?;
+            let number = current.id.number;
+            let declared = instant.goal.models.iter().find(|model| model.name == *arm);
+            if declared.is_none_or(|model| model.definition != current.id.definition) {
+                return Err(format!(
+                    "{arm} has changed since its version {number}: a retrain must be promoted first"
+                ));
+            }
+            versions.push(format!("{arm} {number}"));
         }
         let reason = format!("every arm has a version: {}", versions.join(", "));
-        Some(Move { change: ExperimentChange::Began, reason })
+        Ok(Move { change: ExperimentChange::Began, reason })
     }
 
     fn guardrail(&self) -> Option<Move> {
@@ -375,8 +395,14 @@ impl Experiment {
         let evidence = self.evidence();
         let few = || {
             let least = perennial_evaluate::LEAST_REWARDS;
-            let rows: Vec<String> = evidence.arms.iter().map(|arm| arm.rows.to_string()).collect();
-            format!("an arm has fewer than {least} matured rewards ({})", rows.join(", "))
+            let units: Vec<String> = evidence.arms.iter().map(|arm| arm.units.to_string()).collect();
+            let what = match &self.spec.unit {
+                UnitSpec::Request => format!("fewer than {least} matured rewards"),
+                UnitSpec::Column(column) => {
+                    format!("matured rewards of fewer than {least} values of {column}")
+                }
+            };
+            format!("an arm has {what} ({})", units.join(", "))
         };
         let p_value = match self.spec.mode {
             Mode::Bandit { .. } => Err("the shares of a bandit follow its rewards".to_owned()),
@@ -386,6 +412,13 @@ impl Experiment {
         let probability_best = evidence.probability_best.ok_or_else(few);
         values.experiment(probability_best, p_value, evidence.rows());
         Some(compiled.truth(Members::Experiment, until, &values))
+    }
+}
+
+fn all_earn(spec: &ExperimentSpec, outcome: Outcome) -> bool {
+    match (&spec.mode, outcome) {
+        (Mode::Shadow, _) | (Mode::Bandit { .. }, Outcome::IndependentOfPrediction) => true,
+        (Mode::Ab { .. }, _) | (Mode::Bandit { .. }, Outcome::DependsOnPrediction) => false,
     }
 }
 

@@ -37,7 +37,8 @@ pub struct ExperimentGoal {
     pub spec: ExperimentSpec,
 }
 
-/// A report that is written on a schedule and on demand.
+/// A report that is written on a schedule and on demand. Its window is compared with what the current version of
+/// each model was trained on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReportSpec {
     /// Its name.
@@ -48,19 +49,8 @@ pub struct ReportSpec {
     pub schedule: Arc<str>,
     /// How far back it looks.
     pub window: TimeSpan,
-    /// What the window is compared with.
-    pub reference: ReportReference,
     /// The files that are written.
     pub formats: Vec<ReportFormat>,
-}
-
-/// What a report's window is compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReportReference {
-    /// What the current version of each model was trained on.
-    #[default]
-    Training,
 }
 
 /// A file of a report.

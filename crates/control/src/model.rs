@@ -15,7 +15,7 @@ use crate::rollback::Watch;
 use crate::rollout::Rollout;
 use crate::terms::Terms;
 use crate::watched::Watched;
-use crate::{Outcome, RolloutChange, RunFinished, RunRequest, RunVerdict, Trained, VersionRef};
+use crate::{Outcome, RolloutChange, RunAction, RunFinished, RunRequest, RunVerdict, Trained, VersionRef};
 
 /// A model's versions, runs and policies' memories.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct ModelState {
     run: Option<InFlight>,
     /// Ended runs, oldest first.
     history: Vec<EndedRun>,
+    /// The last fine-tune that ended.
+    #[serde(default)]
+    fine_tuned: Option<RunRequest>,
     /// What each policy keeps in mind about this model.
     memories: BTreeMap<Arc<str>, PolicyState>,
     /// The promotion of the current version, while it may be taken back.
@@ -114,7 +117,10 @@ pub struct EndedRun {
     pub requested_at: Timestamp,
     /// When it was judged or its candidate left the rollout.
     pub finished_at: Timestamp,
-    /// When a policy took its promotion back.
+    /// The version that it made.
+    #[serde(default)]
+    pub version: Option<u64>,
+    /// When its promotion was taken back, by a policy or by hand.
     pub rolled_back_at: Option<Timestamp>,
     /// What came of it.
     pub verdict: RunVerdict,
@@ -326,11 +332,15 @@ impl ModelState {
             policy: ended.terms.as_ref().map(|terms| Arc::clone(&terms.policy)),
             requested_at: ended.request.requested_at,
             finished_at: at,
+            version: ended.version.as_ref().map(|version| version.number),
             rolled_back_at: None,
             verdict,
             row_visits,
             labels_to: ended.request.data.to,
         });
+        if ended.request.action == RunAction::FineTune {
+            self.fine_tuned = Some(ended.request.clone());
+        }
         if verdict == RunVerdict::Promoted {
             self.promote(ended, at);
         }
@@ -348,9 +358,10 @@ impl ModelState {
                 .map(|(key, baseline)| (key, Baseline { inherited: true, ..baseline }))
                 .collect();
         }
-        self.watch = ended.terms.zip(replaced).and_then(|(terms, replaced)| {
-            Watch::begin(ended.request.id, terms, (version.number, at), replaced, comparison)
-        });
+        self.watch = ended
+            .terms
+            .zip(replaced)
+            .and_then(|(terms, replaced)| Watch::begin(terms, (version.number, at), replaced, comparison));
     }
 
     fn make_current(&mut self, number: u64, at: Timestamp) {
@@ -361,19 +372,34 @@ impl ModelState {
         }
     }
 
-    /// A version that served before serves again; those promoted after it are no longer "previous". If a policy
-    /// asked for it, the run that made the current version counts as a failure.
-    pub(crate) fn roll_back(&mut self, number: u64, at: Timestamp, by_policy: bool) {
-        let watch = self.watch.take();
-        if let Some(watch) = watch.filter(|_| by_policy)
-            && let Some(ended) = self.history.iter_mut().rev().find(|ended| ended.run == *watch.run())
-        {
-            ended.rolled_back_at = Some(at);
+    /// A version that served before serves again; those promoted after it are no longer "previous", and the runs that
+    /// made them count as failures, whoever asked for it.
+    pub(crate) fn roll_back(&mut self, number: u64, at: Timestamp) {
+        self.watch = None;
+        let Some(index) = self.served.iter().position(|served| *served == number) else { return };
+        let taken_back = self.served.split_off(index + 1);
+        self.current = Some(number);
+        for ended in &mut self.history {
+            if ended.version.is_some_and(|version| taken_back.contains(&version)) {
+                ended.rolled_back_at = Some(at);
+            }
         }
-        if let Some(index) = self.served.iter().position(|served| *served == number) {
-            self.served.truncate(index + 1);
-            self.current = Some(number);
+    }
+
+    /// Why a fine-tune would train what was trained before: it is asked for the rows, passes and gates of the last
+    /// one, which came to nothing.
+    pub(crate) fn fine_tuned_in_vain(&self, wanted: &RunRequest) -> Option<String> {
+        let last = self.fine_tuned.as_ref()?;
+        let asks = |run: &RunRequest| (run.parent.clone(), run.definition, run.data.clone(), run.epochs);
+        if asks(last) != asks(wanted) || last.gates != wanted.gates {
+            return None;
         }
+        let ended = self.history.iter().rev().find(|ended| ended.run == last.id)?;
+        Some(match (ended.version, ended.rolled_back_at) {
+            (Some(number), Some(_)) => format!("no new labels since candidate {number} was taken back"),
+            (Some(number), None) => format!("no new labels since candidate {number} was refused"),
+            (None, _) => format!("no new labels since run {} failed", ended.run),
+        })
     }
 
     /// Keep a completed baseline of the current version.

@@ -95,7 +95,7 @@ impl State {
     fn experiment_due(&self, goal: &Goal, at: Timestamp, now: Timestamp) -> Option<ExperimentMoved> {
         goal.endpoints.iter().find_map(|spec| {
             let experiment = self.endpoints.get(&spec.name)?.experiment()?;
-            let due = experiment.due(self.instant(at, &spec.initial))?;
+            let due = experiment.due(self.instant(goal, at, &spec.initial))?;
             Some(ExperimentMoved {
                 experiment: Arc::clone(&experiment.spec().name),
                 endpoint: Arc::clone(&spec.name),
@@ -107,8 +107,16 @@ impl State {
         })
     }
 
-    pub(crate) fn instant<'a>(&'a self, at: Timestamp, initial: &'a Arc<str>) -> Instant<'a> {
-        Instant { at, since: self.done, models: &self.models, initial, compiled: self.compiled() }
+    fn instant<'a>(&'a self, goal: &'a Goal, at: Timestamp, initial: &'a Arc<str>) -> Instant<'a> {
+        Instant { at, since: self.done, goal, models: &self.models, initial, compiled: self.compiled() }
+    }
+
+    /// Why the experiment of an endpoint has not begun; nothing if it has, or there is none.
+    pub fn experiment_waits(&self, endpoint: &str) -> Option<String> {
+        let goal = self.goal.as_ref()?;
+        let spec = goal.endpoints.iter().find(|spec| &*spec.name == endpoint)?;
+        let experiment = self.endpoints.get(&spec.name)?.experiment()?;
+        experiment.waits(self.instant(goal, self.done.unwrap_or(Timestamp::MIN), &spec.initial))
     }
 
     fn measurements_due(&self, goal: &Goal, at: Timestamp) -> Vec<MeasureRequest> {

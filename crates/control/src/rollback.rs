@@ -1,7 +1,5 @@
 //! A promotion that may still be taken back.
 
-use std::sync::Arc;
-
 use perennial_evaluate::LabelledPrediction;
 use perennial_policy::{RollbackSpec, SignalValues, Truth};
 use perennial_types::Timestamp;
@@ -18,7 +16,6 @@ pub const LEAST_PAIRED_ROWS: u64 = 48;
 /// The current version held against the one it replaced, which stays in shadow for a while.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watch {
-    run: Arc<str>,
     terms: Terms,
     replaced: VersionRef,
     promoted_at: Timestamp,
@@ -29,7 +26,6 @@ impl Watch {
     /// Of a promotion, if its terms let it be taken back. What a rollout has compared goes on in it as far as it
     /// matures after the promotion.
     pub(crate) fn begin(
-        run: Arc<str>,
         terms: Terms,
         (promoted, at): (u64, Timestamp),
         replaced: VersionRef,
@@ -38,12 +34,7 @@ impl Watch {
         terms.rollback.as_ref()?;
         let mut comparison = rollout.unwrap_or_else(|| Comparison::new(promoted, replaced.number, &terms));
         comparison.begin_anew(at);
-        Some(Self { run, terms, replaced, promoted_at: at, comparison })
-    }
-
-    /// The run that made the current version.
-    pub fn run(&self) -> &Arc<str> {
-        &self.run
+        Some(Self { terms, replaced, promoted_at: at, comparison })
     }
 
     /// The terms that it was promoted under.

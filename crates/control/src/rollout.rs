@@ -2,7 +2,7 @@
 
 use perennial_evaluate::{LabelledPrediction, Prediction};
 use perennial_policy::{Otherwise, SignalValues, StageSpec, Truth};
-use perennial_types::Timestamp;
+use perennial_types::{Rounded, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
@@ -10,6 +10,9 @@ use crate::comparison::{Compared, Comparison, Proof, Seen};
 use crate::compiled::{Compiled, Members};
 use crate::terms::Terms;
 use crate::{RolloutChange, VersionRef};
+
+/// The part of the requests that a candidate may fail on.
+const MOST_MISSED: f64 = 0.05;
 
 /// A candidate in rollout, and what it has shown so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -23,6 +26,11 @@ pub struct Rollout {
     /// Requests of the endpoint since then, and those that the candidate scored.
     asked: u64,
     scored: u64,
+    /// Requests that the version it is held against scored, and those of them that the candidate did not.
+    #[serde(default)]
+    scored_by_reference: u64,
+    #[serde(default)]
+    missed: u64,
 }
 
 /// A move of a rollout that is due.
@@ -34,7 +42,16 @@ pub(crate) struct Move {
 impl Rollout {
     pub(crate) fn admitted(version: VersionRef, current: u64, terms: &Terms) -> Self {
         let comparison = Comparison::new(version.number, current, terms);
-        Self { version, comparison, stage: None, since: None, asked: 0, scored: 0 }
+        Self {
+            version,
+            comparison,
+            stage: None,
+            since: None,
+            asked: 0,
+            scored: 0,
+            scored_by_reference: 0,
+            missed: 0,
+        }
     }
 
     /// The candidate.
@@ -69,11 +86,15 @@ impl Rollout {
 
     pub(crate) fn predicted(&mut self, model: &str, prediction: &Prediction) {
         if self.since.is_some_and(|since| prediction.at >= since) {
-            let by = |scorer: &perennial_evaluate::Scorer| {
-                scorer.number == self.version.number && &*scorer.model == model
+            let scored_by = |number: u64| {
+                let mut scores = prediction.exposure.scores.iter();
+                scores.any(|score| score.by.number == number && &*score.by.model == model)
             };
+            let (candidate, reference) = (scored_by(self.version.number), scored_by(self.reference()));
             self.asked += 1;
-            self.scored += u64::from(prediction.exposure.scores.iter().any(|score| by(&score.by)));
+            self.scored += u64::from(candidate);
+            self.scored_by_reference += u64::from(reference);
+            self.missed += u64::from(reference && !candidate);
         }
     }
 
@@ -139,7 +160,12 @@ impl Rollout {
                 let (truth, explanation) = compiled.truth(Members::Rollout, until, &values(&compared));
                 let figures = compared.sentence(terms.metric);
                 if truth == Truth::True {
-                    return Some(next(terms, place, format!("{explanation}; {figures}")));
+                    let answers = self.answers();
+                    return Some(
+                        answers
+                            .err()
+                            .unwrap_or_else(|| next(terms, place, format!("{explanation}; {figures}"))),
+                    );
                 }
                 let over = format!("its {at_most} in {} are over", stage_in_words(terms, place));
                 (at >= entered + *at_most)
@@ -152,13 +178,30 @@ impl Rollout {
     }
 
     fn after_shadow(&self, terms: &Terms, place: usize, at: Timestamp) -> Move {
-        if self.scored == 0 && self.asked > 0 {
-            let reason = format!("it scored none of the {} requests of its shadow stage", self.asked);
-            return Move { change: RolloutChange::Refused, reason };
+        if let Err(refused) = self.answers() {
+            return refused;
         }
         let figures = self.compared(at).sentence(terms.metric);
         let (scored, asked) = (self.scored, self.asked);
         next(terms, place, format!("in shadow it scored {scored} of {asked} requests; {figures}"))
+    }
+
+    /// Whether it scores what it is asked: rows that it fails on stand in no comparison, so that a candidate which
+    /// fails on what is hard would be judged by what is easy.
+    fn answers(&self) -> Result<(), Move> {
+        let refused = |reason: String| Err(Move { change: RolloutChange::Refused, reason });
+        if self.scored == 0 && self.asked > 0 {
+            return refused(format!("it scored none of the {} requests of its rollout", self.asked));
+        }
+        let (missed, of) = (self.missed, self.scored_by_reference);
+        if missed as f64 > MOST_MISSED * of as f64 {
+            return refused(format!(
+                "it failed on {missed} of the {of} requests that version {} scored, more than the {} % that are tolerated",
+                self.reference(),
+                Rounded(100.0 * MOST_MISSED)
+            ));
+        }
+        Ok(())
     }
 
     fn otherwise(
@@ -170,12 +213,15 @@ impl Rollout {
         over: &str,
     ) -> Move {
         let refused = |why: &str| Move { change: RolloutChange::Refused, reason: format!("{over}; {why}") };
+        if let (Otherwise::Promote | Otherwise::PromoteIfNotWorse, Err(fails)) = (otherwise, self.answers()) {
+            return refused(&fails.reason);
+        }
         match otherwise {
             Otherwise::Promote => next(terms, place, format!("{over}; it goes on as declared")),
             Otherwise::Refuse => refused("it is refused as declared"),
             Otherwise::PromoteIfNotWorse => match self.comparison.proof(at, terms) {
                 Proof::NotWorse(why) => next(terms, place, format!("{over}; {why}")),
-                Proof::Worse(why) | Proof::TooFew(why) => refused(&why),
+                Proof::Worse(why) | Proof::Unknown(why) => refused(&why),
             },
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perennial_evaluate::{Choice, Feedback, Joined, Prediction};
 use perennial_policy::SignalKind;
-use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, did_you_mean};
+use perennial_types::{Position, TimeSpan, Timestamp, did_you_mean};
 use serde::{Deserialize, Serialize};
 
 use crate::compiled::Compiled;
@@ -23,7 +23,6 @@ use crate::{
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct State {
     pub(crate) goal: Option<Goal>,
-    hash: Option<ContentHash>,
     pub(crate) endpoints: BTreeMap<Arc<str>, EndpointState>,
     pub(crate) models: BTreeMap<Arc<str>, ModelState>,
     /// The last instant that is done.
@@ -188,6 +187,7 @@ impl State {
             endpoint.settle(Instant {
                 at,
                 since: self.done,
+                goal,
                 models: &self.models,
                 initial: &spec.initial,
                 compiled: &self.compiled,
@@ -226,7 +226,6 @@ impl State {
             });
         }
         self.compiled = compiled;
-        self.hash = Some(applied.hash);
         self.goal = Some(applied.goal);
         Ok(())
     }
@@ -258,7 +257,7 @@ impl State {
 
     fn apply_rollback(&mut self, rolled_back: &RolledBack) {
         if let Some(model) = self.models.get_mut(&rolled_back.model) {
-            model.roll_back(rolled_back.to.number, rolled_back.at, rolled_back.policy.is_some());
+            model.roll_back(rolled_back.to.number, rolled_back.at);
         }
         let (model, from, to) = (&rolled_back.model, rolled_back.from.number, rolled_back.to.number);
         let reason = format!("{model} went back from {from} to {to}: {}", rolled_back.reason);
@@ -304,11 +303,6 @@ impl State {
     /// What was declared last.
     pub fn goal(&self) -> Option<&Goal> {
         self.goal.as_ref()
-    }
-
-    /// The hash of what was declared last.
-    pub fn goal_hash(&self) -> Option<ContentHash> {
-        self.hash
     }
 
     /// The last instant that is done.

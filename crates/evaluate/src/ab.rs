@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use perennial_stats::Moments;
-use perennial_stats::sequential::{Design, difference};
+use perennial_stats::Clustered;
+use perennial_stats::sequential::{Design, difference_of_clustered};
 use serde::{Deserialize, Serialize};
 
 use crate::Rewards;
@@ -16,9 +16,9 @@ pub struct Evidence {
     /// The arm with the highest mean reward, as an index; nothing before each arm has a reward.
     pub best: Option<usize>,
     /// The probability, if no arm is better than every other, of ever seeing one lead this clearly; it may be
-    /// looked at as often as one likes. Nothing before each arm has 100 rewards.
+    /// looked at as often as one likes. Nothing before each arm has rewards of 100 units.
     pub p_value: Option<f64>,
-    /// The probability that `best` has the highest expected reward; nothing below 100 rewards an arm.
+    /// The probability that `best` has the highest expected reward; nothing below 100 units an arm.
     pub probability_best: Option<f64>,
 }
 
@@ -29,9 +29,12 @@ pub struct ArmEvidence {
     pub name: Arc<str>,
     /// Its matured rewards.
     pub rows: u64,
+    /// The independent units that they come from: requests, sticky units, or where there are more than 8,192 of
+    /// those, groups of them.
+    pub units: u64,
     /// Their mean; nothing without rewards.
     pub mean: Option<f64>,
-    /// The probability that it has the highest expected reward; nothing below 100 rewards an arm.
+    /// The probability that it has the highest expected reward; nothing below 100 units an arm.
     pub probability_best: Option<f64>,
 }
 
@@ -40,8 +43,9 @@ impl Evidence {
     /// p-value does not hold.
     ///
     /// The best arm is held against each other arm by an asymptotic confidence sequence for the difference
-    /// of their means (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of Statistics 2024). It leads if it
-    /// leads against all, so the weakest of these comparisons counts; since the best arm was picked by its
+    /// of their means (Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, Annals of Statistics 2024). What is
+    /// compared is what was given an arm: of sticky units the means are over rewards and their errors over
+    /// units. The best arm leads if it leads against all, so the weakest of these comparisons counts; since the best arm was picked by its
     /// rewards, that p-value is multiplied by their number (Bonferroni: of K arms one that is not best leads
     /// falsely with at most K · α / (2 (K − 1)) ≤ α, as a difference has two sides).
     pub fn of(rewards: &Rewards, design: Design) -> Self {
@@ -53,17 +57,18 @@ impl Evidence {
             .enumerate()
             .map(|(i, arm)| ArmEvidence {
                 name: Arc::clone(&arm.name),
-                rows: arm.moments.n,
-                mean: (arm.moments.n > 0).then_some(arm.moments.mean),
+                rows: arm.rewards.rows,
+                units: arm.rewards.clusters,
+                mean: (arm.rewards.rows > 0).then_some(arm.rewards.mean),
                 probability_best: probability(i),
             })
             .collect();
-        let moments: Vec<Moments> = earned.into_iter().map(|arm| arm.moments).collect();
-        let best = best(&moments);
+        let rewards: Vec<Clustered> = earned.into_iter().map(|arm| arm.rewards).collect();
+        let best = best(&rewards);
         Self {
             arms,
             best,
-            p_value: best.and_then(|best| p_value(&moments, best, design)),
+            p_value: best.and_then(|best| p_value(&rewards, best, design)),
             probability_best: best.and_then(probability),
         }
     }
@@ -75,18 +80,18 @@ impl Evidence {
 }
 
 /// The first arm with the highest mean.
-fn best(arms: &[Moments]) -> Option<usize> {
-    if arms.iter().any(|arm| arm.n == 0) {
+fn best(arms: &[Clustered]) -> Option<usize> {
+    if arms.iter().any(|arm| arm.rows == 0) {
         return None;
     }
     arms.iter().enumerate().rev().max_by(|a, b| a.1.mean.total_cmp(&b.1.mean)).map(|(arm, _)| arm)
 }
 
-fn p_value(arms: &[Moments], best: usize, design: Design) -> Option<f64> {
+fn p_value(arms: &[Clustered], best: usize, design: Design) -> Option<f64> {
     let mut weakest: Option<f64> = None;
-    for (arm, moments) in arms.iter().enumerate() {
+    for (arm, rewards) in arms.iter().enumerate() {
         if arm != best {
-            let p_value = difference(&arms[best], moments, design)?.p_value;
+            let p_value = difference_of_clustered(&arms[best], rewards, design)?.p_value;
             weakest = Some(weakest.map_or(p_value, |weakest| weakest.max(p_value)));
         }
     }
@@ -98,7 +103,7 @@ mod tests {
     use perennial_types::{Position, Timestamp};
 
     use super::*;
-    use crate::{Algorithm, Earning};
+    use crate::{Algorithm, Earning, Unit};
 
     fn paid(rows: u64, means: &[f64]) -> Evidence {
         let names: Vec<Arc<str>> = (0..means.len()).map(|arm| format!("arm-{arm}").into()).collect();
@@ -110,7 +115,8 @@ mod tests {
                 let position = Position(row * means.len() as u64 + arm as u64);
                 // Rewards one above and one below the mean, in turn.
                 let reward = mean + if row % 2 == 0 { 1.0 } else { -1.0 };
-                rewards.labelled(&names[arm], reward, Timestamp::from_micros(row as i64), position);
+                let matured_at = Timestamp::from_micros(row as i64);
+                rewards.labelled(Unit::Request("r"), &names[arm], reward, matured_at, position);
             }
         }
         rewards.mature(Timestamp::from_micros(rows as i64));

@@ -32,6 +32,9 @@ pub struct Prediction {
 pub struct Exposure {
     /// The experiment that the arm was drawn in.
     pub experiment: Option<Arc<str>>,
+    /// What the arm was drawn for, where that is not the request itself.
+    #[serde(default)]
+    pub unit: Option<Arc<str>>,
     /// The start of the epoch whose probabilities were used.
     pub epoch: Timestamp,
     /// The arm that was drawn; nothing if the endpoint had no version to draw.
@@ -159,6 +162,11 @@ impl LabelJoin {
             parked: BTreeMap::new(),
             waiting: VecDeque::new(),
         }
+    }
+
+    /// From now on give up after this time. What is forgotten already stays so.
+    pub fn give_up_after(&mut self, give_up_after: TimeSpan) {
+        self.give_up_after = give_up_after;
     }
 
     /// Take the next prediction of the log. If its label was there first, they are joined now. A prediction
@@ -324,6 +332,28 @@ mod tests {
         join.predicted(prediction("a", 0, 1));
         assert!(matches!(join.labelled(label("a", 3.0, 11, 2)), Joined::Late(_)));
         assert_eq!(join.labelled(label("a", 4.0, 12, 3)), Joined::Conflict { first: 3.0 });
+    }
+
+    #[test]
+    fn another_time_to_give_up_counts_for_the_labels_that_come_then() {
+        let mut join = ten_hours();
+        join.predicted(prediction("a", 0, 1));
+        join.predicted(prediction("b", 1, 2));
+        assert_eq!(join.status_of(&label("a", 3.0, 12, 3)), LabelStatus::Late);
+        join.give_up_after(TimeSpan::from_hours(20));
+        assert!(matches!(join.labelled(label("a", 3.0, 12, 3)), Joined::Labelled(_)));
+        join.give_up_after(TimeSpan::from_hours(6));
+        assert_eq!(
+            join.labelled(label("b", 3.0, 13, 4)),
+            Joined::Late(LabelledPrediction {
+                prediction: prediction("b", 1, 2),
+                label: 3.0,
+                known_at: hour(13),
+                position: Position(4),
+            })
+        );
+        join.predicted(prediction("c", 14, 5));
+        assert!(!join.knows("a"));
     }
 
     #[test]

@@ -40,11 +40,12 @@ mod regime;
 mod rewards;
 mod sample_ratio;
 mod spec;
+mod units;
 mod vector;
 mod waiting;
 
 pub use ab::{ArmEvidence, Evidence};
-pub use assignment::{by_id, rendezvous};
+pub use assignment::by_id;
 pub use choices::{Choice, Choices, Chosen};
 pub use counter::LabelCounter;
 pub use guardrails::{ErrorRate, ErrorRateEvidence};

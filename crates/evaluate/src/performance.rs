@@ -55,6 +55,11 @@ impl Performance {
         self.keep = self.keep.max(keep);
     }
 
+    /// Rows that are taken from now on mature so long after their requests.
+    pub fn mature_after(&mut self, matures_after: TimeSpan) {
+        self.matures_after = matures_after;
+    }
+
     /// Take the next joined row of the endpoint. Fallbacks and answers of other models are passed over.
     pub fn labelled(&mut self, row: &LabelledPrediction) {
         let prediction = &row.prediction;

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use perennial_stats::Moments;
 use perennial_stats::adwin::{Adwin, delta_for};
 use perennial_types::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -44,6 +43,8 @@ pub(crate) struct Counted {
     pub(crate) number: u64,
     /// When its prediction matured.
     pub(crate) matured_at: Timestamp,
+    /// The hash of the sticky unit that it comes from.
+    pub(crate) unit: Option<u64>,
     /// Scaled to 0…1.
     pub(crate) scaled: f64,
 }
@@ -88,10 +89,8 @@ impl Recent {
         }
     }
 
-    /// Of the scaled rewards that are remembered.
-    pub(crate) fn moments(&self) -> Moments {
-        let mut moments = Moments::default();
-        self.rewards.iter().for_each(|reward| moments.push(reward.scaled));
-        moments
+    /// Those that are remembered, oldest first.
+    pub(crate) fn rewards(&self) -> impl Iterator<Item = &Counted> {
+        self.rewards.iter()
     }
 }

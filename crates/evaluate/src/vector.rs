@@ -6,7 +6,7 @@ use perennial_types::{Kind, hash64};
 use serde::{Deserialize, Serialize};
 
 use crate::Scorer;
-use crate::assignment::{by_id, lightest};
+use crate::assignment::{by_id, rendezvous};
 
 /// Sticky units are given a model and then a role inside it; the two draws tell nothing about each other.
 const MODEL: u64 = 0x006d_6f64_656c;
@@ -152,9 +152,10 @@ impl Vector {
     /// The arm of `unit`, as an index into [`arms`](Self::arms).
     ///
     /// A request is drawn by its id over the whole vector. A sticky unit is given a model and then a role
-    /// inside it, both by [rendezvous](crate::rendezvous): a rollout inside a model and a promotion move no unit
-    /// between models, and every candidate meets units of its own. Keep the salt for as long as units shall
-    /// keep their arms.
+    /// inside it, both by weighted rendezvous hashing (Mosko, Schank and Resch 2015): under other shares a unit
+    /// moves from model a to model b only if the share of b over that of a rose, whatever the order of the models. A
+    /// rollout inside a model and a promotion move no unit between models, and every candidate meets units of its
+    /// own. Keep the salt for as long as units shall keep their arms.
     pub fn draw(&self, unit: Unit<'_>, salt: &str) -> usize {
         let drawn = match unit {
             Unit::Request(id) => {
@@ -170,12 +171,12 @@ impl Vector {
     fn draw_sticky(&self, unit: &str, salt: &str) -> Option<usize> {
         let models: Vec<&[Arm]> = self.arms.chunk_by(|a, b| a.scorer.model == b.scorer.model).collect();
         let shares = models.iter().map(|arms| (&*arms[0].scorer.model, share(arms)));
-        let chosen = lightest(hash64(MODEL, &[salt]), unit, shares)?;
+        let chosen = rendezvous(hash64(MODEL, &[salt]), unit, shares)?;
         let arms = models[chosen];
         let candidate = arms.iter().find(|arm| arm.role == Role::Candidate);
         let number = candidate.map_or(String::new(), |arm| arm.scorer.number.to_string());
         let seed = hash64(ROLE, &[salt, &arms[0].scorer.model, &number]);
-        let role = lightest(seed, unit, arms.iter().map(|arm| (arm.role.name(), arm.propensity)))?;
+        let role = rendezvous(seed, unit, arms.iter().map(|arm| (arm.role.name(), arm.propensity)))?;
         Some(models[..chosen].iter().map(|arms| arms.len()).sum::<usize>() + role)
     }
 }
@@ -211,6 +212,7 @@ fn arms_of(model: &Contribution, share: f64) -> Vec<Arm> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use statrs::distribution::{ChiSquared, ContinuousCDF};
 
     use super::*;
 
@@ -251,6 +253,61 @@ mod tests {
                 assert!((count - 5_000.0 * arm.propensity).abs() < 4.0 * sd, "{arm:?}: {count}");
             }
         }
+    }
+
+    const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+    /// Models with shares in whole numbers, so that ratios are compared exactly; nothing without a share.
+    fn shared(shares: &[u32]) -> Option<Vector> {
+        let models = NAMES.iter().zip(shares).map(|(name, share)| model(name, f64::from(*share), None));
+        Vector::compose(&models.collect::<Vec<_>>()).ok()
+    }
+
+    /// Pearson's chi-square of counts against probabilities, as a p-value.
+    fn fits(counts: &[u64], probabilities: &[f64]) -> f64 {
+        let total = counts.iter().sum::<u64>() as f64;
+        let cells = || counts.iter().zip(probabilities).filter(|cell| *cell.1 > 0.0);
+        let statistic: f64 = cells().map(|(n, p)| (*n as f64 - total * p).powi(2) / (total * p)).sum();
+        ChiSquared::new(cells().count() as f64 - 1.0).unwrap().sf(statistic)
+    }
+
+    #[test]
+    fn frequencies_match_shares() {
+        // At level 0.001 each; the draws are fixed by their names.
+        let weights = [0.5, 0.25, 0.2, 0.05, 0.0];
+        let models: Vec<_> =
+            NAMES.iter().zip(weights).map(|(name, share)| model(name, share, None)).collect();
+        let vector = vector(&models);
+        for salt in ["one", "two", "three"] {
+            for sticky in [true, false] {
+                let mut counts = [0; 5];
+                for id in (0..20_000).map(|i| format!("u{i}")) {
+                    let unit = if sticky { Unit::Sticky(&id) } else { Unit::Request(&id) };
+                    counts[vector.draw(unit, salt)] += 1;
+                }
+                assert_eq!(counts[4], 0);
+                assert!(fits(&counts, &weights) > 0.001, "{salt}: {counts:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn salts_assign_independently() {
+        let halves = shared(&[1, 1]).unwrap();
+        let mut both = [0; 4];
+        for i in 0..20_000 {
+            let of = |salt| halves.draw(Unit::Sticky(&i.to_string()), salt);
+            both[2 * of("one") + of("two")] += 1;
+        }
+        assert!(fits(&both, &[0.25; 4]) > 0.001, "{both:?}");
+    }
+
+    #[test]
+    fn assignments_of_units_are_the_same_on_every_machine() {
+        let vector = shared(&[2, 1, 1]).unwrap();
+        let chosen: Vec<_> =
+            (0..12).map(|i| vector.draw(Unit::Sticky(&format!("user-{i}")), "experiment")).collect();
+        assert_eq!(chosen, [2, 1, 0, 0, 0, 2, 1, 1, 0, 2, 0, 1]);
     }
 
     #[test]
@@ -320,6 +377,43 @@ mod tests {
             message(&[model("a", 1.0, None), model("a", 1.0, None)]),
             "model \"a\" has two shares; give it one"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn a_unit_moves_only_where_the_ratio_of_shares_rose(
+            pairs in prop::collection::vec((0..8_u32, 0..8_u32), 2..=5),
+        ) {
+            let (before, after): (Vec<u32>, Vec<u32>) = pairs.into_iter().unzip();
+            let (Some(old), Some(new)) = (shared(&before), shared(&after)) else { return Ok(()) };
+            for unit in units().take(2_000) {
+                let (a, b) = (old.draw(Unit::Sticky(&unit), "s"), new.draw(Unit::Sticky(&unit), "s"));
+                if a != b {
+                    prop_assert!(after[b] * before[a] > before[b] * after[a], "{:?} -> {:?}", before, after);
+                }
+            }
+        }
+
+        #[test]
+        fn a_new_model_takes_units_and_moves_no_others_whatever_the_order(
+            shares in prop::collection::vec(1..8_u32, 2..=5),
+        ) {
+            let models: Vec<_> =
+                NAMES.iter().zip(&shares).map(|(name, share)| model(name, f64::from(*share), None)).collect();
+            let mut reversed = models.clone();
+            reversed.reverse();
+            let (fewer, more, other) = (vector(&models[1..]), vector(&models), vector(&reversed));
+            let name = |vector: &Vector, unit: &str| {
+                Arc::clone(&vector.arms()[vector.draw(Unit::Sticky(unit), "s")].scorer.model)
+            };
+            for unit in units().take(2_000) {
+                let (from, to) = (name(&fewer, &unit), name(&more, &unit));
+                prop_assert!(from == to || &*to == NAMES[0]);
+                prop_assert_eq!(to, name(&other, &unit));
+            }
+        }
     }
 
     proptest! {

@@ -110,6 +110,7 @@ pub(crate) fn as_prediction(record: &Record, payload: &PredictionRecord) -> Pred
     let shadows = payload.shadows.iter().filter_map(|shadow| Some((&shadow.version, shadow.value?)));
     let exposure = Exposure {
         experiment: payload.experiment.clone(),
+        unit: payload.unit.clone(),
         epoch: payload.epoch.unwrap_or_default(),
         drawn: payload.drawn.as_ref().map(scorer),
         propensity: payload.propensity,

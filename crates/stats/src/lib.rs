@@ -15,6 +15,7 @@
 //! ```
 
 pub mod adwin;
+mod clustered;
 pub mod contingency;
 pub mod discovery;
 pub mod drift;
@@ -26,5 +27,6 @@ pub mod posterior;
 mod quadrature;
 pub mod sequential;
 
+pub use clustered::Clustered;
 pub use moments::Moments;
 pub use paired_moments::PairedMoments;

@@ -10,11 +10,13 @@
 //! instead of 5 % when looked at from row 100 on.
 //!
 //! The rows must be independent, and which arm a row goes to must not depend on earlier outcomes: under a
-//! bandit give inverse-propensity scores instead of outcomes.
+//! bandit give inverse-propensity scores instead of outcomes. Rows that come in clusters, of which only the
+//! clusters are independent, have [`difference_of_clustered`].
 
 use perennial_types::Kind;
 use serde::{Deserialize, Serialize};
 
+use crate::clustered::Clustered;
 use crate::moments::Moments;
 
 /// Rows (of each arm) before which the estimated variance is not trusted and no test is made.
@@ -137,14 +139,24 @@ pub fn mean(moments: &Moments, design: Design) -> Option<Sequence> {
 /// variance of the other. Nothing below [`FIRST_LOOK`] rows of either, when all rows of both are equal, or
 /// when a figure is not finite.
 pub fn difference(a: &Moments, b: &Moments, design: Design) -> Option<Sequence> {
+    difference_of_clustered(&Clustered::from(*a), &Clustered::from(*b), design)
+}
+
+/// The same for means of rows that come in clusters: [`FIRST_LOOK`] and the variances are those of clusters.
+///
+/// How far the bounds have opened goes by the rows, since a cluster's rows come one after another: were all of them
+/// independent after all, the sum of rows would be a random walk with a step a row, and a bound that stood still
+/// while a fixed number of clusters goes on would be crossed in the end. Rows that hang together make that sum
+/// move together, so that it crosses a bound less often than the walk does.
+pub fn difference_of_clustered(a: &Clustered, b: &Clustered, design: Design) -> Option<Sequence> {
     let estimate = a.mean - b.mean;
-    if a.n.min(b.n) < FIRST_LOOK || (a.m2 == 0.0 && b.m2 == 0.0 && estimate == 0.0) {
+    if a.clusters.min(b.clusters) < FIRST_LOOK || (a.m2 == 0.0 && b.m2 == 0.0 && estimate == 0.0) {
         return None;
     }
     let (of_a, of_b) = (a.variance()?, b.variance()?);
     let or = |own: f64, other: f64| if own == 0.0 { other } else { own };
-    let squared_error = or(of_a, of_b) / a.n as f64 + or(of_b, of_a) / b.n as f64;
-    sequence(estimate, squared_error, a.n + b.n, design)
+    let squared_error = or(of_a, of_b) / a.clusters as f64 + or(of_b, of_a) / b.clusters as f64;
+    sequence(estimate, squared_error, a.rows + b.rows, design)
 }
 
 /// Written with the standard error `e` of the estimate and `v = rows · rho²`, half-width and p-value are

@@ -6,7 +6,7 @@ use perennial_policy::{Action, CooldownSpec, GuardSpec, PolicySpec, Quota, Signa
 use perennial_types::{TimeSpan, Timestamp};
 use proptest::prelude::*;
 
-use crate::world::{HOUR, World, always_better, by_hash, goal, hour, lively, policy, trigger};
+use crate::world::{Ending, HOUR, World, always_better, by_hash, goal, hour, lively, policy, trigger};
 
 fn eager(guards: GuardSpec) -> PolicySpec {
     let often = trigger("often", "volume.rows >= 12", None, Action::FineTune);
@@ -36,6 +36,47 @@ fn a_cooldown_holds_for_its_time_and_says_until_when() {
     let expected =
         format!("cooldown of 30h after the success of the run that ended at {ended}, until {until}");
     assert!(reason.contains(&expected), "{reason}");
+}
+
+#[test]
+fn a_refused_candidate_is_not_trained_again_on_the_same_labels() {
+    let worse = |run: &perennial_control::RunRequest| match run.action {
+        perennial_control::RunAction::FirstFit => Ending::Better,
+        _ => Ending::Worse,
+    };
+    let regular = trigger("regular", "volume.rows >= 12", Some("0 3 * * *"), Action::FineTune);
+    let mut world = World::new(goal(&["a"], Some(policy(&["a"], vec![regular]))), worse);
+    world.play(0..24 * 6);
+    // The clock goes on, and no label comes.
+    world.tick(24 * 7);
+    let runs = world.runs().len();
+    world.tick(24 * 30);
+    assert_eq!(world.runs().len(), runs);
+    let refused = world.judged().last().unwrap().version.clone().unwrap().number;
+    let (_, reason) = held(&world).pop().unwrap();
+    assert!(reason.contains(&format!("no new labels since candidate {refused} was refused")), "{reason}");
+    world.play(24 * 30..24 * 32);
+    assert!(world.runs().len() > runs, "labels have come");
+}
+
+#[test]
+fn a_change_of_the_label_counts_from_the_record_that_applied_it() {
+    let late = |world: &World| world.state.endpoint("at-a").unwrap().late();
+    let provisional = |world: &World, h| {
+        world.state.endpoint("at-a").unwrap().performance("a").unwrap().provisional_rows(hour(h))
+    };
+    let mut world = World::new(goal(&["a"], None), always_better);
+    world.play(0..24 * 12);
+    assert!(late(&world) > 0, "some labels come after eight days");
+    let before = late(&world);
+    let mut changed = world.state.goal().unwrap().clone();
+    changed.endpoints[0].label.give_up_after = TimeSpan::from_days(20);
+    changed.endpoints[0].label.matures_after = TimeSpan::from_days(3);
+    world.redeclare(changed, 24 * 12);
+    assert!(provisional(&world, 24 * 12) < 12);
+    world.play(24 * 12..24 * 24);
+    assert_eq!(late(&world), before);
+    assert!(provisional(&world, 24 * 24) > 24, "three days mature together");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use perennial_evaluate::{
 use perennial_types::{ContentHash, TimeSpan};
 
 use crate::rollouts::staged;
-use crate::world::{World, always_better, goal, hour};
+use crate::world::{USERS, World, always_better, goal, hour};
 
 /// One endpoint with two models, each kept by the staged policy if `kept` names it.
 pub(crate) fn duel(experiment: Option<ExperimentSpec>, kept: &[&str]) -> Goal {
@@ -121,6 +121,68 @@ fn without_a_lead_the_time_runs_out_and_the_initial_model_stays() {
     assert_eq!(shares, [0.3, 0.7]);
     let experiment = world.state.endpoint("e").unwrap().experiment().unwrap();
     assert!(experiment.choices().p_value().unwrap() > 0.001, "traffic is what the split says");
+}
+
+#[test]
+fn a_hundred_requests_of_thirty_users_are_thirty_observations_of_an_ab_test() {
+    let mut spec = experiment(Mode::Ab { split: vec![0.5, 0.5] });
+    spec.until = Some("p_value < 0.05".into());
+    spec.unit = UnitSpec::Column("user".into());
+    let mut world = World::new(duel(Some(spec), &[]), always_better);
+    world.rate = 4;
+    world.error = b_is_better;
+    world.play(0..24 * 18);
+    // Each request by itself ends this within a week.
+    assert_eq!(changes(&world), [&ExperimentChange::Began, &concluded("a")]);
+    let reason = &world.experiment_moves()[1].reason;
+    let missing = "p_value is unknown: an arm has matured rewards of fewer than 100 values of user (";
+    assert!(reason.contains(missing), "{reason}");
+    let experiment = world.state.endpoint("e").unwrap().experiment().unwrap();
+    let evidence = experiment.evidence();
+    assert!(evidence.rows() > 500);
+    assert_eq!(evidence.arms.iter().map(|arm| arm.units).sum::<u64>(), USERS);
+    assert_eq!(experiment.choices().rows(), USERS, "a unit was given an arm once");
+}
+
+#[test]
+fn an_experiment_waits_for_versions_of_the_definitions_that_are_declared() {
+    let mut world = World::new(duel(None, &[]), always_better);
+    world.play(0..24 * 4);
+    let mut changed = duel(Some(experiment(Mode::Ab { split: vec![0.5, 0.5] })), &[]);
+    let definition = std::mem::replace(&mut changed.models[1].definition, ContentHash::of(b"another"));
+    world.redeclare(changed.clone(), 24 * 4);
+    world.play(24 * 4..24 * 5);
+    assert!(world.experiment_moves().is_empty());
+    assert_eq!(
+        world.state.experiment_waits("e").unwrap(),
+        "b has changed since its version 1: a retrain must be promoted first"
+    );
+    changed.models[1].definition = definition;
+    world.redeclare(changed, 24 * 5);
+    world.play(24 * 5..24 * 5 + 2);
+    assert_eq!(changes(&world), [&ExperimentChange::Began]);
+    assert_eq!(world.state.experiment_waits("e"), None);
+}
+
+#[test]
+fn an_experiment_begins_anew_where_outcomes_are_said_to_depend_on_answers() {
+    let mut spec = experiment(bandit());
+    spec.until = None;
+    let mut world = World::new(duel(Some(spec), &[]), always_better);
+    world.play(0..24 * 6);
+    let rows = |world: &World| {
+        let experiment = world.state.endpoint("e").unwrap().experiment().unwrap();
+        experiment.evidence().arms.iter().map(|arm| arm.rows).collect::<Vec<_>>()
+    };
+    let before = rows(&world);
+    assert!(before[0] > 20 && before[0] == before[1], "every arm earned by every request: {before:?}");
+    let mut changed = world.state.goal().unwrap().clone();
+    changed.endpoints[0].outcome = perennial_evaluate::Outcome::DependsOnPrediction;
+    world.redeclare(changed, 24 * 6);
+    world.play(24 * 6..24 * 10);
+    assert_eq!(changes(&world), [&ExperimentChange::Began, &ExperimentChange::Began]);
+    let after = rows(&world);
+    assert!(after.iter().sum::<u64>() < 24 * 4 && after[0] > 0 && after[1] > 0, "{after:?}");
 }
 
 #[test]

@@ -2,9 +2,7 @@
 
 use std::sync::OnceLock;
 
-use perennial_control::{
-    ControlRecord, DecisionVerdict, Goal, Input, ReportFormat, ReportReference, ReportSpec, RunVerdict,
-};
+use perennial_control::{ControlRecord, DecisionVerdict, Goal, Input, ReportFormat, ReportSpec, RunVerdict};
 use perennial_policy::{Action, AdaptSpec, DetectedLoss, DriftRule, SignalKind, SignalSpec};
 use perennial_types::TimeSpan;
 use proptest::prelude::*;
@@ -65,7 +63,6 @@ fn eventful() -> Goal {
         endpoint: "e".into(),
         schedule: "0 7 * * *".into(),
         window: TimeSpan::from_days(7),
-        reference: ReportReference::Training,
         formats: vec![ReportFormat::Json],
     });
     goal

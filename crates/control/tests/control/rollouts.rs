@@ -90,6 +90,42 @@ fn a_worse_candidate_is_refused_when_its_time_is_over_and_counts_as_a_failure() 
 }
 
 #[test]
+fn a_candidate_that_fails_where_the_current_version_answers_is_refused_after_its_shadow() {
+    // It is better by far on what it does score.
+    let mut world = world(each_better);
+    world.misses = |number, id| number == 2 && !perennial_types::hash64(7, &[id]).is_multiple_of(10);
+    world.play(0..24 * 8);
+    let moves = world.rollout_moves();
+    let second: Vec<_> = moves.iter().filter(|moved| moved.version.number == 2).collect();
+    let changes: Vec<RolloutChange> = second.iter().map(|moved| moved.change).collect();
+    assert_eq!(changes, [RolloutChange::Entered(0), RolloutChange::Refused]);
+    let reason = &second[1].reason;
+    assert!(reason.starts_with("it failed on "), "{reason}");
+    assert!(reason.ends_with("that version 1 scored, more than the 5 % that are tolerated"), "{reason}");
+}
+
+#[test]
+fn a_rollback_by_hand_counts_as_a_failure() {
+    let mut spec = staged(&["a"]);
+    spec.rollback = None;
+    spec.guards.cooldown.failure = TimeSpan::from_days(4);
+    let mut world = World::new(goal(&["a"], Some(spec)), always_better);
+    world.error = each_better;
+    world.play(0..24 * 8);
+    assert!(world.rollout_moves().iter().any(|moved| moved.change == RolloutChange::Promoted));
+    let back = world.state.roll_back("a", None, "it feels wrong", hour(24 * 8)).unwrap();
+    world.by_hand(ControlRecord::RolledBack(back), 24 * 8);
+    let runs = world.runs().len();
+    let failed = world.state.model("a").unwrap().past_runs("keep");
+    let last = failed.iter().filter_map(|run| run.finished).find(|end| end.at == hour(24 * 8)).unwrap();
+    assert_eq!(last.outcome, perennial_policy::RunOutcome::Failure);
+    world.play(24 * 8..24 * 12);
+    assert_eq!(world.runs().len(), runs, "the cooldown of a failure holds the next run");
+    world.play(24 * 12..24 * 14);
+    assert!(world.runs().len() > runs);
+}
+
+#[test]
 fn triggers_are_held_while_a_candidate_is_in_rollout() {
     let mut spec = staged(&["a"]);
     spec.rollout[0] = StageSpec::Shadow { length: TimeSpan::from_hours(36) };

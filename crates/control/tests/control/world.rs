@@ -10,7 +10,8 @@ use perennial_control::{
     RolloutMoved, Routed, RunFinished, RunRequest, State, Step, Trained, VersionRef,
 };
 use perennial_evaluate::{
-    Choice, EndpointSpec, Exposure, Feedback, LabelSpec, OnFailure, Prediction, Score, Scorer, by_id,
+    Choice, EndpointSpec, Exposure, Feedback, LabelSpec, OnFailure, Prediction, Score, Scorer, UnitSpec,
+    by_id,
 };
 use perennial_policy::{
     Action, ActionsSpec, CooldownSpec, FineTuneSpec, GateSpec, GuardSpec, OnUnknown, PolicySpec, Quota,
@@ -20,6 +21,8 @@ use perennial_types::{ContentHash, Position, TimeSpan, Timestamp, hash64, unit_d
 
 pub(crate) const HOUR: TimeSpan = TimeSpan::from_hours(1);
 pub(crate) const HOLDOUT: u64 = 6;
+/// Who asks, where the unit is a column.
+pub(crate) const USERS: u64 = 30;
 
 pub(crate) fn hour(hours: i64) -> Timestamp {
     Timestamp::parse("2011-01-01").unwrap() + TimeSpan::from_hours(hours)
@@ -68,6 +71,8 @@ pub(crate) struct World {
     pub(crate) error: fn(&str, u64, i64) -> f64,
     /// A model that does not answer.
     pub(crate) fails: Option<&'static str>,
+    /// Whether a version fails on a request of this id.
+    pub(crate) misses: fn(u64, &str) -> bool,
 }
 
 /// Every version is off by another amount, which changes every sixty hours.
@@ -98,6 +103,7 @@ impl World {
             rate: 1,
             error: restless,
             fails: None,
+            misses: |_, _| false,
         };
         world.apply_goal(goal);
         world
@@ -251,7 +257,8 @@ impl World {
                 let label = 100.0 * unit_draw(2, &[&id]);
                 let prediction = self.predict(&endpoint.name, &id, label, h);
                 let routed = self.state.endpoint(&endpoint.name).and_then(|endpoint| endpoint.routed());
-                let choice = Choice { unit: None, arms: routed.map(arms).unwrap_or_default() };
+                let unit = prediction.exposure.unit.clone();
+                let choice = Choice { unit, arms: routed.map(arms).unwrap_or_default() };
                 let name = Arc::clone(&endpoint.name);
                 self.append(Input::Predicted { endpoint: name, prediction, choice });
                 let draw = hash64(5, &[&id]);
@@ -278,7 +285,12 @@ impl World {
         };
         let arms = arms(routed);
         let probabilities: Vec<f64> = arms.iter().map(|(_, probability)| *probability).collect();
-        let (drawn, propensity) = arms[by_id(&routed.salt, id, &probabilities).unwrap()].clone();
+        let unit: Option<Arc<str>> = match &routed.unit {
+            UnitSpec::Request => None,
+            UnitSpec::Column(column) => Some(format!("{column}-{}", hash64(6, &[id]) % USERS).into()),
+        };
+        let drawn = by_id(&routed.salt, unit.as_ref().unwrap_or(id), &probabilities).unwrap();
+        let (drawn, propensity) = arms[drawn].clone();
         let shadows = routed.shadows.iter().map(|shadow| scorer(&shadow.model, &shadow.version));
         let mut asked: Vec<Scorer> = std::iter::once(drawn.clone()).chain(shadows).collect();
         let fallback = self.fails.is_some_and(|failing| &*drawn.model == failing);
@@ -288,6 +300,7 @@ impl World {
         asked.sort();
         asked.dedup();
         asked.retain(|by| self.fails.is_none_or(|failing| &*by.model != failing));
+        asked.retain(|by| *by == served || !(self.misses)(by.number, id));
         let off = |by: &Scorer| {
             let noise = 0.5 + unit_draw(8, &[id, &by.model, &by.number.to_string()]);
             (self.error)(&by.model, by.number, h) * noise
@@ -296,6 +309,7 @@ impl World {
         let value = scores.iter().find(|score| score.by == served).map_or(0.0, |score| score.value);
         let exposure = Exposure {
             experiment: routed.experiment.clone(),
+            unit,
             epoch: routed.epoch,
             drawn: Some(drawn),
             propensity,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use perennial_evaluate::{Algorithm, Earning, Rewards, by_id};
+use perennial_evaluate::{Algorithm, Earning, Rewards, Unit, by_id};
 use perennial_types::{Position, Timestamp};
 
 use crate::environment::uniform;
@@ -65,7 +65,7 @@ impl Environment {
             let reward = f64::from(uniform(seed, round * means.len() as u64 + arm as u64) < means[arm]);
             regret += means.iter().copied().fold(0.0, f64::max) - means[arm];
             let matured_at = Timestamp::from_micros((round + self.delay) as i64);
-            rewards.labelled(&names[arm], reward, matured_at, Position(round));
+            rewards.labelled(Unit::Request("r"), &names[arm], reward, matured_at, Position(round));
         }
         Played { regret, vectors, regimes: rewards.regime() }
     }

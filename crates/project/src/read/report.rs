@@ -1,6 +1,6 @@
 //! Reads a Report.
 
-use perennial_control::{ReportFormat, ReportReference, ReportSpec};
+use perennial_control::{ReportFormat, ReportSpec};
 use perennial_types::TimeSpan;
 
 use super::{named, open};
@@ -15,9 +15,10 @@ pub(super) fn read(item: &Item<'_>) -> ReportSpec {
     let endpoint = fields.required("endpoint").map(|item| item.name().unwrap_or_else(|| item.raw()));
     let schedule = fields.required("schedule").and_then(|item| item.text());
     let window = fields.required("window").and_then(|item| item.span());
-    let reference = fields
-        .optional("reference")
-        .and_then(|item| item.one_of(&[("training", ReportReference::Training)], &[]));
+    // A window is compared with nothing else, so that the field says what would hold without it.
+    if let Some(item) = fields.optional("reference") {
+        item.one_of(&[("training", ())], &[]);
+    }
     let mut formats = match fields.optional("formats") {
         Some(item) => formats(&item),
         None => vec![ReportFormat::Html, ReportFormat::Json],
@@ -29,7 +30,6 @@ pub(super) fn read(item: &Item<'_>) -> ReportSpec {
         endpoint: endpoint.unwrap_or_default(),
         schedule: schedule.unwrap_or_default(),
         window: window.unwrap_or(DEFAULT_WINDOW),
-        reference: reference.unwrap_or_default(),
         formats,
     }
 }

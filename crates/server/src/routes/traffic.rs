@@ -138,12 +138,13 @@ async fn experiment(
         return Err(Problem::not_found(format!("no experiment {name:?} is declared{help}")));
     };
     let concluded = experiment.concluded();
+    let waits = state.experiment_waits(&experiment.spec().endpoint);
     Ok(Json(ExperimentStatus {
         name,
         endpoint: experiment.spec().endpoint.to_string(),
         began: experiment.began(),
         champion: concluded.map(|concluded| concluded.champion.to_string()),
-        reason: concluded.map(|concluded| concluded.reason.clone()),
+        reason: concluded.map(|concluded| concluded.reason.clone()).or(waits),
         shown: experiment.to_json(),
     }))
 }

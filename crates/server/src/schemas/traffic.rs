@@ -127,9 +127,9 @@ fn experiment_status() -> Fields {
     Fields::new("What a declared experiment has shown so far.")
         .always("name", text("Its name."))
         .always("endpoint", text("The endpoint."))
-        .always("began", nullable(instant("When every arm had a version.")))
+        .always("began", nullable(instant("When every arm had a version of its declared definition.")))
         .always("champion", nullable(text("What it led to; null until it is over.")))
-        .always("reason", nullable(text("Why it ended; null until then.")))
+        .always("reason", nullable(text("Why it has not begun, or why it ended; null in between.")))
         .always("shown", any_object("Rewards, means and chances of the arms; choices against probabilities."))
 }
 
