@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use anyhow::Result;
-use perennial_features::{EntityKey, Event, Shard, Tail};
+use perennial_features::{EntityKey, Event, ReadRoom, Reading, Shard, Tail};
 use perennial_types::{Position, Timestamp, Value};
 
 use crate::Arguments;
@@ -32,11 +32,18 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
         let events = keys * each;
         for i in 0..events {
             let time = Timestamp::from_micros(START + (SPAN / events as i64) * i as i64);
-            let row = [Value::Int64(random.below(keys as u64) as i64), Value::Double(random.unit())];
+            let key = Value::Int64(random.below(keys as u64) as i64);
+            let row = [key.clone(), Value::Double(random.unit())];
             let position = Position(i as u64 + 1);
             let event = Event { position, source: SOURCE, row: &row, event_time: time, available_at: time };
             shard.apply(&event, |_| true);
+            // The keys are in use: what is read while events come keeps its merges.
+            if i > events / 10 * 9 {
+                black_box(shard.read(view.version(), &EntityKey::from_values(&[key]), time));
+            }
         }
+        let mut room = ReadRoom::default();
+        let mut reading = Reading::default();
         let reads = 200_000.min(keys * 20_000);
         let mut values = Vec::new();
         for _ in 0..arguments.reps {
@@ -44,7 +51,8 @@ pub(crate) fn run(arguments: &Arguments, report: &mut Report) -> Result<()> {
             for i in 0..reads {
                 let key = EntityKey::from_values(&[Value::Int64(random.below(keys as u64) as i64)]);
                 let at = Timestamp::from_micros(START + SPAN + i as i64);
-                black_box(shard.read(view.version(), &key, at));
+                shard.read_into(view.version(), &key, at, &mut room, &mut reading);
+                black_box(&reading);
             }
             values.push(watch.stop().cpu.as_secs_f64() * 1e6 / reads as f64);
         }
