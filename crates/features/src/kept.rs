@@ -61,7 +61,10 @@ impl Kept {
 
     /// Let go of the events before `time`.
     pub(crate) fn forget_before(&mut self, layout: &Layout, time: i64) {
-        self.left = self.lower_bound(time);
+        // They are few since the last time, of which a search among all would know nothing.
+        while self.times.get(self.left).is_some_and(|other| *other < time) {
+            self.left += 1;
+        }
         if self.left > self.times.len() / 2 {
             self.times.drain(..self.left);
             self.words.drain(..self.left * layout.event.words);

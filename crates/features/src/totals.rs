@@ -60,6 +60,8 @@ struct Cut {
     window: usize,
     /// The tile's end.
     end: i64,
+    /// Whether they are so few that a read merges them itself.
+    few: bool,
     merged: Stack,
 }
 
@@ -185,7 +187,8 @@ impl Totals {
         let exact =
             |window: &usize| layout.windows[*window].reach().is_some_and(|(_, tail)| tail == Tail::Exact);
         let cuts = (0..layout.windows.len()).filter(exact);
-        let cuts = cuts.map(|window| Cut { window, end: i64::MIN, merged: Stack::default() }).collect();
+        let cuts =
+            cuts.map(|window| Cut { window, end: i64::MIN, few: true, merged: Stack::default() }).collect();
         let mut totals = Self { layers, cuts, unread: 0 };
         totals.cut(layout, upkeep, kept, room);
         totals
@@ -281,7 +284,7 @@ impl Totals {
         start: i64,
         end: i64,
     ) -> Option<Option<Row<'_>>> {
-        let cut = self.cuts.iter().find(|cut| cut.window == window && cut.end == end)?;
+        let cut = self.cuts.iter().find(|cut| cut.window == window && cut.end == end && !cut.few)?;
         Some(cut.merged.at_or_after(layout, start))
     }
 
@@ -324,8 +327,8 @@ impl Cut {
         let Some(kept) = kept else { return };
         let far = layout.layers[layout.windows[self.window].layer].size;
         let range: Range<usize> = kept.range(self.end.saturating_sub(far), self.end);
-        if range.len() < MANY {
-            self.end = i64::MIN;
+        self.few = range.len() < MANY;
+        if self.few {
             return;
         }
         let Room { merged, single } = room;
