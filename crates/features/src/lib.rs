@@ -6,12 +6,41 @@
 //! one history and the same bits everywhere: they do not depend on batches, shards, snapshots or the time
 //! of a read. It never reads a clock, a file or the network.
 //!
-//! - A window `w` at `t` covers the event times `[t - w, t)`; with `tail: hop` it may begin earlier, at a
-//!   multiple of [`View::hop`], which is at most `w / 60`.
+//! - A window `w` at `t` covers the event times `[t - w, t)`. With `tail: hop` it begins at the multiple of
+//!   [`View::hop`], at most `w / 60`, that is not after `t - w`: its far end stands still for a hop and then
+//!   jumps by it, so that a steady stream gives a sawtooth at most a sixtieth high. `tail: exact` keeps the
+//!   events themselves and has none. [`WindowSpec`] says what tumbling, session, lifetime and last-k windows
+//!   cover, to the microsecond.
 //! - Tiles are of a few sizes, the further in the past the larger; a larger tile is the merge of its
 //!   children in order. Only a key's own events move its tiles on.
 //! - Values that are NULL or not finite are left out; an event counts where its `where` is true; an event
 //!   whose entity key is NULL belongs to no key.
+//!
+//! # Aggregations
+//! Words of state are for values that fit a word; `n` is the number of values that a tile holds. "To the bit"
+//! says that neither the order of events nor merges matter; the others are rounded in one order, which the
+//! engine fixes, so that every bit is that of a replay all the same.
+//!
+//! | op | state of a tile, bytes | result |
+//! |---|---|---|
+//! | `count` | 8 | exact, to the bit |
+//! | `sum` `avg` | 8 of doubles, 16 of integers (128 bits) | rounded; exact and to the bit of integers |
+//! | `min` `max` | 8 | exact, to the bit |
+//! | `first` `last` | 16 | exact; of equal times by arrival |
+//! | `since_last` | 8 | exact, to the bit; seconds |
+//! | `stddev` `variance` `stddev_pop` `variance_pop` | 16 | rounded |
+//! | `skew` `kurtosis` | 32 | rounded; G1, and excess G2 |
+//! | `covariance` `covariance_pop` `correlation` | 40 | rounded |
+//! | `{decayed_sum: 1h}` `{decayed_rate: 1h}` | 16 | rounded |
+//! | `distinct` | about 24 for each different value | exact, to the bit |
+//! | `approx_distinct` | 4 for each up to 512, then 4,096 | exact up to 512, then a standard error of 1.6 %; to the bit |
+//! | `{quantile: 0.95}` | 12 for each of up to 1,024 bins | within 1 % of the value of that rank; to the bit |
+//! | `histogram` | 8 for each edge and 8 | exact, to the bit |
+//! | `{first: k}` `{last: k}`, `_distinct` | 24 for each of `k` | exact; of equal times by arrival |
+//! | `{top: k}` `{bottom: k}` | 16 for each of `k` | exact, to the bit |
+//! | `{frequent: k}` | 24 for each of up to max(64, 8 `k`) | exact up to so many different values |
+//! | `avg` of lists of doubles | 8 for each place | rounded |
+//! | any of them with `by` | that for each of up to 100 buckets | as without; the buckets of the smallest hashes |
 //!
 //! ```
 //! use perennial_features::{AggregateSpec, EntityKey, Event, Op, Shard, Tail, View, ViewSpec};

@@ -60,12 +60,13 @@ impl View {
         &self.entity
     }
 
-    /// The longest window.
+    /// The longest window that has an end: a lifetime is not looked at, and a tumbling window counts twice.
     pub fn horizon(&self) -> TimeSpan {
         TimeSpan::from_micros(self.layout.horizon())
     }
 
-    /// About how many bytes a busy key takes: one with an event in every tile. A quiet key takes less; with
+    /// About how many bytes a busy key takes: one with an event in every tile, and a hundred different values in
+    /// each that keeps values. A quiet key takes less; with
     /// `tail: exact` one with more events than tiles takes more.
     pub fn bytes_per_key(&self) -> u64 {
         self.layout.bytes_per_key()

@@ -1,6 +1,6 @@
 //! What a read gives: bits against the oracle, the edges of windows, late and future events.
 
-use perennial_features::{Op, Shard, Tail, View};
+use perennial_features::{Op, Shard, Tail, View, WindowSpec};
 use perennial_types::{TimeSpan, Value};
 use proptest::prelude::*;
 
@@ -135,6 +135,75 @@ fn hop_reaches_back_to_the_start_of_the_far_tile_and_exact_does_not() {
         apply_all(&mut shard, &samples);
         assert_eq!(read(&shard, &view, 0, at), [Value::Int64(count)], "{tail:?}");
     }
+}
+
+#[test]
+fn the_far_end_of_a_hop_window_stands_still_for_a_hop_and_then_jumps_by_it() {
+    let view = count_view(Tail::Hop);
+    let mut shard = Shard::new(vec![view.clone()]);
+    let tenth = SECOND / 10;
+    let mut counts = Vec::new();
+    for i in 0..1_000_i64 {
+        let at = 100 * MINUTE + i * tenth;
+        if i >= 700 {
+            counts.push(read(&shard, &view, 0, at)[0].as_f64().unwrap() as i64);
+        }
+        apply_all(&mut shard, &[Sample::new(i.unsigned_abs() + 1, at, at, 0, None)]);
+    }
+    // A minute holds 600 such events; the window begins up to a second, a sixtieth of it, earlier.
+    let teeth: Vec<i64> = (0..300).map(|i| 600 + i % 10).collect();
+    assert_eq!(counts, teeth);
+}
+
+fn windowed(windows: Vec<WindowSpec>) -> std::sync::Arc<View> {
+    let mut spec = aggregate("c", &[Op::Count], None, &["1m"], Tail::Hop);
+    spec.windows = windows;
+    view(vec![spec])
+}
+
+#[test]
+fn a_tumbling_window_is_the_last_complete_one_and_takes_late_events() {
+    let view = windowed(vec![WindowSpec::Tumbling(TimeSpan::from_secs(600))]);
+    let mut shard = Shard::new(vec![view.clone()]);
+    let at = |minute: i64| 600 * MINUTE + minute * MINUTE;
+    let count = |shard: &Shard, time: i64| read(shard, &view, 0, time)[0].clone();
+    apply_all(&mut shard, &[Sample::new(1, at(1), at(1), 0, None), Sample::new(2, at(9), at(9), 0, None)]);
+    assert_eq!(count(&shard, at(10) - 1), Value::Int64(0));
+    assert_eq!(count(&shard, at(10)), Value::Int64(2));
+    apply_all(&mut shard, &[Sample::new(3, at(12), at(12), 0, None), Sample::new(4, at(5), at(13), 0, None)]);
+    assert_eq!(count(&shard, at(20) - 1), Value::Int64(3));
+    assert_eq!(count(&shard, at(20)), Value::Int64(1));
+    assert_eq!(count(&shard, at(30)), Value::Int64(0));
+    assert_eq!(shard.late_events(view.version()), 1);
+}
+
+#[test]
+fn a_late_event_joins_two_sessions() {
+    let view = windowed(vec![WindowSpec::Session(TimeSpan::from_secs(60))]);
+    let mut shard = Shard::new(vec![view.clone()]);
+    let count = |shard: &Shard, time: i64| read(shard, &view, 0, time)[0].clone();
+    let at = |second: i64| 100 * MINUTE + second * SECOND;
+    let first = [0, 30, 130].map(|second| Sample::new(second as u64 + 1, at(second), at(second), 0, None));
+    apply_all(&mut shard, &first);
+    assert_eq!(count(&shard, at(131)), Value::Int64(1));
+    apply_all(&mut shard, &[Sample::new(200, at(80), at(140), 0, None)]);
+    assert_eq!(count(&shard, at(141)), Value::Int64(4));
+    assert_eq!(count(&shard, at(190)), Value::Int64(4));
+    assert_eq!(count(&shard, at(190) + 1), Value::Int64(0), "it is over");
+}
+
+#[test]
+fn no_event_is_too_late_for_a_lifetime() {
+    let view = windowed(vec![WindowSpec::Lifetime]);
+    let mut shard = Shard::new(vec![view.clone()]);
+    let days = |days: i64| days * 24 * 60 * MINUTE;
+    let samples: Vec<Sample> =
+        (1..400).map(|day| Sample::new(day as u64, days(day), days(day), 0, None)).collect();
+    apply_all(&mut shard, &samples);
+    apply_all(&mut shard, &[Sample::new(400, -days(5), days(400), 0, None)]);
+    assert_eq!(read(&shard, &view, 0, days(400) + 1), [Value::Int64(400)]);
+    assert_eq!((shard.late_events(view.version()), shard.unreachable_events(view.version())), (1, 0));
+    assert!(shard.save().len() < 300, "a lifetime is a few tiles: {}", shard.save().len());
 }
 
 #[test]
