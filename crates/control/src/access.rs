@@ -48,7 +48,7 @@ impl Key {
     }
 }
 
-/// The longest name of a key, in bytes.
+/// The longest name of a key, in characters.
 const LONGEST_NAME: usize = 100;
 /// The fewest characters of a secret that somebody else made up.
 pub(crate) const SHORTEST_SECRET: usize = 32;
@@ -168,9 +168,9 @@ impl Keys {
         now: Timestamp,
     ) -> Result<KeyAdded, KeyError> {
         let NewKey { name, mut scopes, expires_at } = wanted;
-        if name.trim().is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
             return Err(KeyError::Malformed(format!(
-                "the name of a key is a text of 1 to {LONGEST_NAME} bytes without control characters, found {name:?}"
+                "the name of a key is a text of 1 to {LONGEST_NAME} characters without control characters, found {name:?}"
             )));
         }
         scopes.sort_unstable();

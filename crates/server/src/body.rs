@@ -8,12 +8,10 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
 use crate::problem::Problem;
+use crate::text::{self, TextForm};
 
 /// The largest body that is read, in bytes.
 pub(crate) const LARGEST: usize = 32 << 20;
-
-/// The longest id, in bytes.
-const LONGEST_ID: usize = 256;
 
 /// The whole body, whatever its Content-Type says.
 pub(crate) struct Body(pub(crate) Bytes);
@@ -67,19 +65,17 @@ pub(crate) fn take(members: &mut Map<String, Json>, what: &str, name: &str) -> R
     }
 }
 
-/// Take a text that may be missing.
+/// Take a text of a form that may be missing.
 pub(crate) fn take_text(
     members: &mut Map<String, Json>,
     what: &str,
     name: &str,
+    form: &TextForm,
 ) -> Result<Option<String>, Problem> {
     match members.remove(name) {
         None | Some(Json::Null) => Ok(None),
-        Some(Json::String(text)) if text.contains('\0') => {
-            Err(Problem::invalid(format!("{what}: {name:?} contains a NUL character")))
-        }
-        Some(Json::String(text)) => Ok(Some(text)),
-        Some(_) => Err(Problem::invalid(format!("{what}: {name:?} is a text"))),
+        Some(Json::String(text)) if form.fits(&text) => Ok(Some(text)),
+        Some(_) => Err(Problem::invalid(format!("{what}: {name:?} is {}", form.wants()))),
     }
 }
 
@@ -89,15 +85,28 @@ pub(crate) fn take_id(
     what: &str,
     name: &str,
 ) -> Result<Option<String>, Problem> {
-    let id = take_text(members, what, name)?;
-    match &id {
-        Some(id) if id.is_empty() || id.len() > LONGEST_ID || id.chars().any(char::is_control) => {
-            Err(Problem::invalid(format!(
-                "{what}: {name:?} is a text of 1 to {LONGEST_ID} bytes without control characters"
-            )))
-        }
-        Some(_) | None => Ok(id),
+    take_text(members, what, name, &text::ID)
+}
+
+/// Take an object that may be missing.
+pub(crate) fn take_object(
+    members: &mut Map<String, Json>,
+    what: &str,
+    name: &str,
+) -> Result<Option<Map<String, Json>>, Problem> {
+    match members.remove(name) {
+        None | Some(Json::Null) => Ok(None),
+        Some(Json::Object(object)) => Ok(Some(object)),
+        Some(_) => Err(Problem::invalid(format!("{what}: {name:?} is an object"))),
     }
+}
+
+/// A whole number, however it is written: JSON Schema calls 3.0 an integer too.
+pub(crate) fn whole(json: &Json) -> Option<u64> {
+    /// The integers that every JSON reader has exactly.
+    const MOST: f64 = 9_007_199_254_740_991.0;
+    let number = json.as_f64().filter(|number| number.fract() == 0.0 && (0.0..=MOST).contains(number))?;
+    Some(json.as_u64().unwrap_or(number as u64))
 }
 
 /// The items of a body: one object, an array, or an object a line.
@@ -175,9 +184,19 @@ mod tests {
         assert_eq!(detail(wrong), "a prediction request has no member \"reqest\"; did you mean \"request\"?");
         let not_an_object = members(json!([]), "a prediction request", &known);
         assert_eq!(detail(not_an_object), "a prediction request is a JSON object with id, request");
-        for id in [json!(""), json!("x".repeat(257)), json!("a\nb"), json!("\0"), json!(7)] {
+        for id in [json!(""), json!("a\nb"), json!(7)] {
             let mut members = members(json!({"id": id}), "it", &known).unwrap();
-            assert!(take_id(&mut members, "it", "id").is_err(), "{id}");
+            assert!(detail(take_id(&mut members, "it", "id")).starts_with("it: \"id\" is a text"), "{id}");
+        }
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_as_a_float() {
+        for (number, expected) in [(json!(3), Some(3)), (json!(3.0), Some(3)), (json!(0), Some(0))] {
+            assert_eq!(whole(&number), expected);
+        }
+        for wrong in [json!(-1), json!(1.5), json!("3"), json!(u64::MAX), json!(1e300), json!(null)] {
+            assert_eq!(whole(&wrong), None, "{wrong}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The OpenAPI document, made from the table of routes.
 
 use axum::http::StatusCode;
+use serde_json::{Value, json};
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::path::{OperationBuilder, Parameter, ParameterBuilder, ParameterIn, PathsBuilder};
 use utoipa::openapi::request_body::RequestBodyBuilder;
@@ -8,19 +9,24 @@ use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::SecurityRequirement;
 use utoipa::openapi::{InfoBuilder, License, OpenApi, PathItem, Ref, RefOr, Required, Schema};
 
-use crate::parameters::{Form, Param};
+use crate::parameters::{self, Form, Param};
 use crate::route::Route;
-use crate::schemas::{self, instant, one_of_texts, text, whole_between};
-use crate::{body, routes};
+use crate::schemas::{self, asked_instant, one_of_texts, whole_between};
+use crate::{body, routes, text};
 
 /// The media type of a body with an object a line.
 const LINES: &str = "application/x-ndjson";
 
 /// The OpenAPI 3.1 document of every route.
 pub fn openapi() -> OpenApi {
+    document(false)
+}
+
+/// The same, of a service that asks everybody for a key, or of one that may not.
+pub(crate) fn document(asks: bool) -> OpenApi {
     let mut paths = PathsBuilder::new();
     for route in routes::all() {
-        paths = paths.path(route.path, PathItem::new(route.method.clone(), operation(&route)));
+        paths = paths.path(route.path, PathItem::new(route.method.clone(), operation(&route, asks)));
     }
     let info = InfoBuilder::new()
         .title("Perennial")
@@ -37,14 +43,15 @@ pub fn openapi() -> OpenApi {
     document
 }
 
-fn operation(route: &Route) -> OperationBuilder {
+fn operation(route: &Route, asks: bool) -> OperationBuilder {
     let mut operation = OperationBuilder::new().summary(Some(route.summary));
     operation = match route.scope {
         // The empty requirement says that nobody is asked while there is no key.
         Some(scope) => schemas::KEY_SCHEMES
             .iter()
+            .filter(|scheme| route.page || **scheme != "basic")
             .map(|scheme| SecurityRequirement::new(*scheme, [scope.name()]))
-            .chain([SecurityRequirement::default()])
+            .chain((!asks).then(SecurityRequirement::default))
             .fold(operation, OperationBuilder::security),
         None => operation,
     };
@@ -58,7 +65,7 @@ fn operation(route: &Route) -> OperationBuilder {
         operation = operation.parameter(other_parameters(about));
     }
     if let Some(schema) = &route.body {
-        operation = operation.request_body(Some(request_body(schema, route.lines).build()));
+        operation = operation.request_body(Some(request_body(schema, route).build()));
     }
     let (media_type, schema) = &route.reply;
     let ok = ResponseBuilder::new()
@@ -90,39 +97,35 @@ fn names_in(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn path_parameter(name: &str) -> Parameter {
-    let about = match name {
-        "source" => "The name of a source.",
-        "endpoint" => "The name of an endpoint.",
-        "view" => "The name of a feature view.",
-        "model" => "The name of a model.",
-        "version" => {
-            "A version of the model: its number, its content hash, at least eight first digits of the hash that \
-             no other version has, or `current`."
-        }
-        _ => "The id.",
-    };
+    let param = parameters::in_path(name);
+    let schema = param.map_or_else(|| text::PLAIN.schema("").into(), parameter_schema);
     ParameterBuilder::new()
         .name(name)
         .parameter_in(ParameterIn::Path)
         .required(Required::True)
-        .description(Some(about))
-        .schema(Some(text("")))
+        .description(param.map(|param| param.about))
+        .schema(Some(schema))
+        .example(param.and_then(Param::example).map(Value::from))
         .build()
 }
 
-fn query_parameter(param: &Param) -> Parameter {
-    let schema: Schema = match param.form {
-        Form::Text => text("").into(),
-        Form::Instant => instant("").into(),
+fn parameter_schema(param: &Param) -> Schema {
+    match param.form {
+        Form::Text(form) => form.schema("").into(),
+        Form::Instant => asked_instant().build().into(),
         Form::Whole { least, most } => whole_between(least, most).into(),
         Form::OneOf(words) => one_of_texts("", words).into(),
-    };
+    }
+}
+
+fn query_parameter(param: &Param) -> Parameter {
     ParameterBuilder::new()
         .name(param.name)
         .parameter_in(ParameterIn::Query)
         .required(Required::False)
         .description(Some(param.about))
-        .schema(Some(schema))
+        .schema(Some(parameter_schema(param)))
+        .example(param.example().map(Value::from))
         .build()
 }
 
@@ -134,25 +137,26 @@ fn other_parameters(about: &str) -> Parameter {
         .required(Required::True)
         .description(Some(about))
         .explode(Some(true))
-        .schema(Some(schemas::map_of(text("A value, as its column's type is written."), "")))
+        .schema(Some(schemas::map_of(text::PLAIN.schema("A value, as its column's type is written."), "")))
+        .example(Some(json!({"slot": "5"})))
         .build()
 }
 
-fn request_body(schema: &RefOr<Schema>, lines: bool) -> RequestBodyBuilder {
-    let content = || ContentBuilder::new().schema(Some(schema.clone())).build();
+fn request_body(schema: &RefOr<Schema>, route: &Route) -> RequestBodyBuilder {
     let about = format!(
         "At most {} MiB. The Content-Type is not looked at: a body may come without one.",
         body::LARGEST >> 20
     );
+    let content = ContentBuilder::new().schema(Some(schema.clone())).example(route.example.clone());
     let json = RequestBodyBuilder::new()
         .description(Some(about))
         .required(Some(Required::True))
-        .content("application/json", content());
-    if !lines {
-        return json;
-    }
-    let line = ContentBuilder::new().schema(Some(text("A JSON object a line.")));
-    json.content(LINES, line.build())
+        .content("application/json", content.build());
+    let Some(line) = &route.lines else { return json };
+    // Lines are to a schema what the items of an array are.
+    let schema = Schema::from(schemas::list_of(line.clone()).min_items(Some(1)));
+    let example = route.example.as_ref().map(|one| Value::from(vec![one.clone()]));
+    json.content(LINES, ContentBuilder::new().schema(Some(schema)).example(example).build())
 }
 
 /// The names of the schemas that another one refers to.
@@ -211,9 +215,20 @@ mod tests {
     }
 
     #[test]
+    fn every_name_in_a_path_has_a_form() {
+        let mut named = BTreeSet::new();
+        for route in routes::all() {
+            named.extend(names_in(route.path).map(str::to_owned));
+        }
+        let known: BTreeSet<String> =
+            parameters::IN_PATHS.iter().map(|param| param.name.to_owned()).collect();
+        assert_eq!(named, known);
+    }
+
+    #[test]
     fn every_name_in_a_path_is_a_parameter() {
         for route in routes::all() {
-            let operation = operation(&route).build();
+            let operation = operation(&route, false).build();
             let parameters = serde_json::to_value(operation.parameters.unwrap_or_default()).unwrap();
             for name in names_in(route.path) {
                 let known = parameters.as_array().unwrap().iter();

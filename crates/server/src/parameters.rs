@@ -1,16 +1,18 @@
-//! Query parameters: which there are, what they mean, and how they are read.
+//! Parameters of paths and queries: which there are, what they mean, and how they are read.
 
 use std::convert::Infallible;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::Uri;
 use axum::http::request::Parts;
 use perennial_store::PageRequest;
 use perennial_types::{Timestamp, did_you_mean};
 
 use crate::problem::Problem;
+use crate::schemas::REPORT_FORMATS;
+use crate::text::{self, TextForm};
 
-/// A query parameter that a route takes.
+/// A parameter that a route takes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Param {
     pub(crate) name: &'static str,
@@ -21,9 +23,9 @@ pub(crate) struct Param {
 /// How a parameter is written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Form {
-    /// Any text.
-    Text,
-    /// An instant, RFC 3339.
+    /// A text of a form.
+    Text(&'static TextForm),
+    /// An instant with its offset (RFC 3339), or a date.
     Instant,
     /// A whole number in a range.
     Whole { least: u32, most: u32 },
@@ -48,11 +50,106 @@ pub(crate) const PAGE_SIZE: Param = Param {
     form: Form::Whole { least: 1, most: LARGEST_PAGE },
 };
 
-pub(crate) const PAGE_TOKEN: Param =
-    Param { name: "page_token", about: "The `next_page_token` of the page before.", form: Form::Text };
+pub(crate) const PAGE_TOKEN: Param = Param {
+    name: "page_token",
+    about: "The `next_page_token` of the page before.",
+    form: Form::Text(&text::PAGE_TOKEN),
+};
 
-/// Refuse a query that cannot be read, or has a parameter that is not `known`, or one twice.
-pub(crate) fn check(uri: &Uri, known: &[&'static str], others: bool) -> Result<(), Problem> {
+/// The parameters that stand in paths.
+pub(crate) const IN_PATHS: [Param; 11] = [
+    Param { name: "source", about: "The name of a source.", form: Form::Text(&text::NAME) },
+    Param { name: "endpoint", about: "The name of an endpoint.", form: Form::Text(&text::NAME) },
+    Param { name: "view", about: "The name of a feature view.", form: Form::Text(&text::NAME) },
+    Param { name: "model", about: "The name of a model.", form: Form::Text(&text::NAME) },
+    Param {
+        name: "version",
+        about: "A version of the model: its number, its content hash, at least eight first digits of the hash that \
+                no other version has, or `current`.",
+        form: Form::Text(&text::VERSION),
+    },
+    Param { name: "experiment", about: "The name of an experiment.", form: Form::Text(&text::NAME) },
+    Param { name: "dataset", about: "The hash of a dataset.", form: Form::Text(&text::HASH) },
+    Param { name: "run", about: "The id of a run.", form: Form::Text(&text::ID) },
+    Param { name: "report", about: "The id of a report.", form: Form::Text(&text::ID) },
+    Param { name: "format", about: "What the report was written as.", form: Form::OneOf(&REPORT_FORMATS) },
+    Param { name: "key", about: "The id of a key.", form: Form::Text(&text::ID) },
+];
+
+/// The parameter that stands in a path by a name.
+pub(crate) fn in_path(name: &str) -> Option<&'static Param> {
+    IN_PATHS.iter().find(|param| param.name == name)
+}
+
+impl Param {
+    /// What it is called in the project of the document's examples.
+    pub(crate) fn example(&self) -> Option<&'static str> {
+        match self.name {
+            "source" => Some("demand"),
+            "endpoint" => Some("bike"),
+            "view" => Some("slot_demand"),
+            "model" => Some("usual"),
+            _ => None,
+        }
+    }
+
+    /// Refuse a text that is not of the form; `place` says where it stood.
+    fn check(&self, place: &str, text: &str) -> Result<(), Problem> {
+        match self.form {
+            Form::Text(form) if form.fits(text) => Ok(()),
+            Form::Text(form) => {
+                let (name, wants) = (self.name, form.wants());
+                Err(Problem::invalid(format!("{place} {name:?}: {text:?} is not {wants}")))
+            }
+            Form::Instant => instant(place, self.name, text).map(|_| ()),
+            Form::Whole { .. } => self.whole(place, text).map(|_| ()),
+            Form::OneOf(words) if words.contains(&text) => Ok(()),
+            Form::OneOf(_) => Err(self.unknown_word(place, text)),
+        }
+    }
+
+    fn whole(&self, place: &str, text: &str) -> Result<u32, Problem> {
+        let (least, most) = match self.form {
+            Form::Whole { least, most } => (least, most),
+            Form::Text(_) | Form::Instant | Form::OneOf(_) => (0, u32::MAX),
+        };
+        text.parse().ok().filter(|number| (least..=most).contains(number)).ok_or_else(|| {
+            let name = self.name;
+            Problem::invalid(format!(
+                "{place} {name:?}: {text:?} is not a whole number between {least} and {most}"
+            ))
+        })
+    }
+
+    fn unknown_word(&self, place: &str, text: &str) -> Problem {
+        let words = match self.form {
+            Form::OneOf(words) => words,
+            Form::Text(_) | Form::Instant | Form::Whole { .. } => &[],
+        };
+        let help = did_you_mean(text, words.iter().copied());
+        Problem::invalid(format!("{place} {:?}: unknown value {text:?}{help}", self.name))
+    }
+}
+
+fn instant(place: &str, name: &str, text: &str) -> Result<Timestamp, Problem> {
+    let read = Timestamp::parse(text).ok().filter(|_| text::INSTANT.fits(text));
+    let wants = text::INSTANT.wants();
+    read.ok_or_else(|| Problem::invalid(format!("{place} {name:?}: {text:?} is not {wants}")))
+}
+
+/// Refuse a path with a parameter that is not of its form.
+pub(crate) fn check_path(params: &RawPathParams) -> Result<(), Problem> {
+    for (name, text) in params {
+        if let Some(param) = in_path(name) {
+            param.check("path parameter", text)?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuse a query that cannot be read, or has a parameter that is not `known`, one twice, or one that is not of
+/// its form.
+pub(crate) fn check(uri: &Uri, known: &[Param], others: bool) -> Result<(), Problem> {
     let Some(query) = uri.query() else { return Ok(()) };
     check_escapes(query)?;
     let pairs = pairs(uri)?;
@@ -63,12 +160,16 @@ pub(crate) fn check(uri: &Uri, known: &[&'static str], others: bool) -> Result<(
         if pairs[..index].iter().any(|(earlier, _)| earlier == name) {
             return Err(Problem::invalid(format!("query parameter {name:?} is given twice")));
         }
-        if !others && !known.contains(&name.as_str()) {
-            let help = match known.is_empty() {
-                true => "; this route takes none".to_owned(),
-                false => did_you_mean(name, known.iter().copied()),
-            };
-            return Err(Problem::invalid(format!("unknown query parameter {name:?}{help}")));
+        match known.iter().find(|param| param.name == name) {
+            Some(param) => param.check("query parameter", value)?,
+            None if others => {}
+            None => {
+                let help = match known.is_empty() {
+                    true => "; this route takes none".to_owned(),
+                    false => did_you_mean(name, known.iter().map(|param| param.name)),
+                };
+                return Err(Problem::invalid(format!("unknown query parameter {name:?}{help}")));
+            }
         }
     }
     Ok(())
@@ -129,10 +230,7 @@ impl Params {
 
     /// An instant.
     pub(crate) fn instant(&self, param: &Param) -> Result<Option<Timestamp>, Problem> {
-        let Some(text) = self.text(param) else { return Ok(None) };
-        let read = Timestamp::parse(text);
-        let wrong = |error| Problem::invalid(format!("query parameter {:?}: {error}", param.name));
-        read.map(Some).map_err(wrong)
+        self.text(param).map(|text| instant("query parameter", param.name, text)).transpose()
     }
 
     /// The instant that a request is made at.
@@ -142,31 +240,14 @@ impl Params {
 
     /// A whole number within the range of its form.
     pub(crate) fn whole(&self, param: &Param) -> Result<Option<u32>, Problem> {
-        let Some(text) = self.text(param) else { return Ok(None) };
-        let (least, most) = match param.form {
-            Form::Whole { least, most } => (least, most),
-            Form::Text | Form::Instant | Form::OneOf(_) => (0, u32::MAX),
-        };
-        match text.parse().ok().filter(|number| (least..=most).contains(number)) {
-            Some(number) => Ok(Some(number)),
-            None => Err(Problem::invalid(format!(
-                "query parameter {:?}: {text:?} is not a whole number between {least} and {most}",
-                param.name
-            ))),
-        }
+        self.text(param).map(|text| param.whole("query parameter", text)).transpose()
     }
 
     /// One of a few words, as a type that is written as such.
     pub(crate) fn one_of<T: serde::de::DeserializeOwned>(&self, param: &Param) -> Result<Option<T>, Problem> {
         let Some(text) = self.text(param) else { return Ok(None) };
-        serde_json::from_value(text.into()).map(Some).map_err(|_| {
-            let words = match param.form {
-                Form::OneOf(words) => words,
-                Form::Text | Form::Instant | Form::Whole { .. } => &[],
-            };
-            let help = did_you_mean(text, words.iter().copied());
-            Problem::invalid(format!("query parameter {:?}: unknown value {text:?}{help}", param.name))
-        })
+        let read = serde_json::from_value(text.into()).map(Some);
+        read.map_err(|_| param.unknown_word("query parameter", text))
     }
 
     /// The page of a list.
@@ -174,25 +255,20 @@ impl Params {
         let default = PageRequest::default();
         let size = self.whole(&PAGE_SIZE)?.unwrap_or(default.page_size);
         let page_token = self.text(&PAGE_TOKEN).map(str::to_owned);
-        if page_token.as_deref().is_some_and(names_nul) {
-            return Err(Problem::invalid("query parameter \"page_token\": this is no page token"));
-        }
         Ok(PageRequest { page_size: size.min(PageRequest::LARGEST), page_token })
     }
-}
-
-/// Whether the text that a token stands for, in hex, has a NUL character.
-fn names_nul(token: &str) -> bool {
-    token.as_bytes().chunks(2).any(|digits| digits == b"00")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const MODEL: Param = Param { name: "model", about: "", form: Form::Text(&text::NAME) };
+    const ANY: Param = Param { name: "model", about: "", form: Form::Text(&text::PLAIN) };
+
     fn refusal(query: &str) -> String {
         let uri: Uri = format!("/v1/runs?{query}").parse().unwrap();
-        check(&uri, &["model", "page_size"], false).unwrap_err().detail().to_owned()
+        check(&uri, &[MODEL, PAGE_SIZE], false).unwrap_err().detail().to_owned()
     }
 
     fn params(query: &str) -> Params {
@@ -218,7 +294,7 @@ mod tests {
         assert!(refusal("model=%ff%fe").contains("not UTF-8"));
         assert!(refusal("model=%00").contains("NUL"));
         let uri: Uri = "/?model=caf%C3%A9+1".parse().unwrap();
-        assert!(check(&uri, &["model"], false).is_ok());
+        assert!(check(&uri, &[ANY], false).is_ok());
         assert_eq!(pairs(&uri).unwrap()[0].1, "café 1");
     }
 
@@ -230,7 +306,6 @@ mod tests {
         }
         assert_eq!(params("page_size=1000").page().unwrap().page_size, PageRequest::LARGEST);
         assert_eq!(params("").page().unwrap(), PageRequest::default());
-        assert!(params("at=noon").at().unwrap_err().detail().contains("\"noon\" is not a time"));
-        assert!(params("page_token=72750a00").page().is_err());
+        assert!(params("at=noon").at().unwrap_err().detail().contains("\"noon\" is not an instant"));
     }
 }

@@ -24,6 +24,8 @@ pub struct Problem {
     detail: String,
     /// Members beyond those of the standard, such as `faults` and `refused`; rarely any, hence the box.
     more: Option<Box<Map<String, Value>>>,
+    /// How a key could be sent by a browser, where one is asked for.
+    browser: bool,
 }
 
 /// A problem as it is written.
@@ -41,12 +43,23 @@ struct Document<'a> {
 impl Problem {
     /// Of a status, with a sentence about what happened and what would help.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), more: None }
+        Self { status, detail: detail.into(), more: None, browser: false }
     }
 
-    /// The request is wrong (400).
+    /// The request is not of the form that the OpenAPI document publishes (400).
     pub fn invalid(detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, detail)
+    }
+
+    /// The request is of its form, and a rule beyond the form refuses it (422): what the project declares, or a
+    /// part that contradicts another.
+    pub fn unprocessable(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+    }
+
+    /// The request contradicts what is there (409).
+    pub fn conflict(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, detail)
     }
 
     /// The named thing does not exist (404).
@@ -59,10 +72,11 @@ impl Problem {
         Self::of(Kind::Internal, error)
     }
 
-    /// Of an error's kind and message.
+    /// Of an error's kind and message. The form of a request was checked before anything could fail in this way,
+    /// so that input which is wrong nevertheless is of its form.
     pub fn of(kind: Kind, error: &dyn std::error::Error) -> Self {
         let status = match kind {
-            Kind::Invalid => StatusCode::BAD_REQUEST,
+            Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Conflict => StatusCode::CONFLICT,
             Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -72,6 +86,20 @@ impl Problem {
             tracing::error!(error = %error, "a request failed");
         }
         Self::new(status, error.to_string())
+    }
+
+    /// A browser asks its user for the key, where one is wanted.
+    #[must_use]
+    pub(crate) fn for_browsers(mut self) -> Self {
+        self.browser = true;
+        self
+    }
+
+    /// With a sentence around that about what happened.
+    #[must_use]
+    pub(crate) fn said(mut self, sentence: impl FnOnce(&str) -> String) -> Self {
+        self.detail = sentence(&self.detail);
+        self
     }
 
     /// The sentence about what happened.
@@ -103,6 +131,10 @@ impl IntoResponse for Problem {
         if self.status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"perennial\"");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            if self.browser {
+                let challenge = HeaderValue::from_static("Basic realm=\"perennial\", charset=\"UTF-8\"");
+                response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
+            }
         }
         if self.status == StatusCode::SERVICE_UNAVAILABLE {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -160,9 +192,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        if parts.uri.path().contains("%00") {
-            return Err(Problem::invalid("the path contains %00, which no name does"));
-        }
         let path = axum::extract::Path::<T>::from_request_parts(parts, state).await;
         path.map(|path| Self(path.0)).map_err(|rejection| Problem::invalid(rejection.body_text()))
     }

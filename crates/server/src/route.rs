@@ -5,22 +5,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, MatchedPath, Request, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{DefaultBodyLimit, MatchedPath, RawPathParams, Request, State};
 use axum::handler::Handler;
 use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{self, MethodRouter};
 pub(crate) use perennial_control::Scope;
+use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::trace::TraceLayer;
 use tracing::{Instrument, Span};
 use utoipa::openapi::{HttpMethod, RefOr, Schema};
 
 use crate::App;
+use crate::gate::Door;
 use crate::parameters::{self, Param};
 use crate::problem::{Problem, no_method, no_route};
 use crate::{body, routes};
+
+/// The parameters of a path, unless it has none or they are no text, which the handler's own reading refuses.
+type PathParams = Result<RawPathParams, RawPathParamsRejection>;
 
 /// A route of the service.
 pub(crate) struct Route {
@@ -29,6 +35,8 @@ pub(crate) struct Route {
     /// What its caller must be allowed to do; nothing for a route that anybody may use.
     pub(crate) scope: Option<Scope>,
     pub(crate) handler: MethodRouter<Arc<App>>,
+    /// Whether people open it in a browser, which knows no way to bring a key but Basic.
+    pub(crate) page: bool,
     /// What it does, a sentence.
     pub(crate) summary: &'static str,
     pub(crate) query: Vec<Param>,
@@ -36,8 +44,10 @@ pub(crate) struct Route {
     pub(crate) other_query: Option<&'static str>,
     /// What the body is.
     pub(crate) body: Option<RefOr<Schema>>,
-    /// Whether the body may be an object a line.
-    pub(crate) lines: bool,
+    /// A body that is taken where the project of the examples runs.
+    pub(crate) example: Option<Value>,
+    /// What a line is, where the body may be an object a line.
+    pub(crate) lines: Option<RefOr<Schema>>,
     /// The answer of status 200: its media type and form.
     pub(crate) reply: (&'static str, RefOr<Schema>),
     /// Failures beyond those that any route may have.
@@ -84,11 +94,13 @@ impl Route {
             path,
             scope: Some(scope),
             handler,
+            page: false,
             summary,
             query: Vec::new(),
             other_query: None,
             body: None,
-            lines: false,
+            example: None,
+            lines: None,
             reply: ("application/json", RefOr::T(Schema::default())),
             failures: Vec::new(),
         }
@@ -115,6 +127,12 @@ impl Route {
         self
     }
 
+    /// People open it in a browser.
+    pub(crate) fn page(mut self) -> Self {
+        self.page = true;
+        self
+    }
+
     /// With query parameters.
     pub(crate) fn query(mut self, params: &[Param]) -> Self {
         self.query = params.to_vec();
@@ -134,9 +152,15 @@ impl Route {
         self
     }
 
+    /// With a body to copy, for the project of the examples.
+    pub(crate) fn example(mut self, body: Value) -> Self {
+        self.example = Some(body);
+        self
+    }
+
     /// With a body that may also be one object a line.
-    pub(crate) fn or_lines(mut self) -> Self {
-        self.lines = true;
+    pub(crate) fn or_lines(mut self, line: impl Into<RefOr<Schema>>) -> Self {
+        self.lines = Some(line.into());
         self
     }
 
@@ -161,25 +185,37 @@ impl Route {
         self.may_fail(StatusCode::CONFLICT)
     }
 
+    /// Where more is asked of a request than its form.
+    pub(crate) fn may_be_unprocessable(self) -> Self {
+        self.may_fail(StatusCode::UNPROCESSABLE_ENTITY)
+    }
+
     fn may_fail(mut self, status: StatusCode) -> Self {
         self.failures.push(status);
         self
     }
 
-    /// The handler behind a check of the caller's key and of the query.
+    /// The handler behind a check of the caller's key, and of the parameters in path and query.
     fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
         let (app, scope) = (Arc::clone(app), self.scope);
-        let known: Arc<[&'static str]> = self.query.iter().map(|param| param.name).collect();
+        let door = if self.page { Door::Page } else { Door::Api };
+        let known: Arc<[Param]> = self.query.into();
         let others = self.other_query.is_some();
-        self.handler.route_layer(middleware::from_fn(move |request: Request, next: Next| {
-            let (app, known) = (Arc::clone(&app), Arc::clone(&known));
-            async move {
-                let key = scope.map(|scope| app.gate.admit(request.headers(), scope)).transpose()?.flatten();
-                parameters::check(request.uri(), &known, others)?;
-                let span = by(key.as_deref(), scope);
-                Ok::<_, Problem>(next.run(request).instrument(span).await)
-            }
-        }))
+        self.handler.route_layer(middleware::from_fn(
+            move |path: PathParams, request: Request, next: Next| {
+                let (app, known) = (Arc::clone(&app), Arc::clone(&known));
+                async move {
+                    let admit = |scope| app.gate.admit(request.headers(), scope, door);
+                    let key = scope.map(admit).transpose()?.flatten();
+                    if let Ok(path) = path {
+                        parameters::check_path(&path)?;
+                    }
+                    parameters::check(request.uri(), &known, others)?;
+                    let span = by(key.as_deref(), scope);
+                    Ok::<_, Problem>(next.run(request).instrument(span).await)
+                }
+            },
+        ))
     }
 }
 

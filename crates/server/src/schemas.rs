@@ -9,10 +9,14 @@ mod lineage;
 mod serving;
 mod traffic;
 
+pub(crate) use inference::MOST_ROWS;
+
 use axum::http::StatusCode;
 use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::response::ResponseBuilder;
-use utoipa::openapi::schema::{AdditionalProperties, KnownFormat, SchemaFormat, SchemaType, Type};
+use utoipa::openapi::schema::{
+    AdditionalProperties, AnyOfBuilder, KnownFormat, SchemaFormat, SchemaType, Type,
+};
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     ArrayBuilder, Components, ComponentsBuilder, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
@@ -42,14 +46,23 @@ pub(crate) const VERDICTS: [&str; 13] = [
 /// What a version can be to its model in an endpoint's traffic.
 pub(crate) const ARM_ROLES: [&str; 3] = ["current", "candidate", "shadow"];
 
+/// What reports are written as.
+pub(crate) const REPORT_FORMATS: [&str; 3] = ["html", "json", "markdown"];
+
 /// The failures that a route can answer with, and when it does.
-const PROBLEMS: [(StatusCode, &str, &str); 8] = [
-    (StatusCode::BAD_REQUEST, "Invalid", "The request is wrong; it will fail again."),
+const PROBLEMS: [(StatusCode, &str, &str); 9] = [
+    (StatusCode::BAD_REQUEST, "Invalid", "The request is not of the form that this document publishes."),
     (StatusCode::UNAUTHORIZED, "Unauthorized", "The service asks for a key, and none in force was sent."),
     (StatusCode::FORBIDDEN, "Forbidden", "The key that was sent lacks the scope of this operation."),
     (StatusCode::NOT_FOUND, "NotFound", "Something that is named does not exist."),
     (StatusCode::CONFLICT, "Conflict", "The request contradicts what is there already."),
     (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", "The body is too large."),
+    (
+        StatusCode::UNPROCESSABLE_ENTITY,
+        "Unprocessable",
+        "The request is of its form, and a rule beyond the form refuses it: what the project declares, or a part \
+         that contradicts another.",
+    ),
     (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "A defect of the service or a broken machine."),
     (
         StatusCode::SERVICE_UNAVAILABLE,
@@ -58,8 +71,8 @@ const PROBLEMS: [(StatusCode, &str, &str); 8] = [
     ),
 ];
 
-/// The ways in which a request may bring its key.
-pub(crate) const KEY_SCHEMES: [&str; 2] = ["bearer", "header"];
+/// The ways in which a request may bring its key; the last one is for pages only, since browsers know it.
+pub(crate) const KEY_SCHEMES: [&str; 3] = ["bearer", "header", "basic"];
 
 /// How each of them is written.
 fn key_scheme(name: &str) -> SecurityScheme {
@@ -67,6 +80,11 @@ fn key_scheme(name: &str) -> SecurityScheme {
         "bearer" => {
             let about = "`Authorization: Bearer …`, a key. Nobody is asked for one while there is none.";
             let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(about));
+            SecurityScheme::Http(scheme.build())
+        }
+        "basic" => {
+            let about = "For browsers: the key as password, with any user name.";
+            let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Basic).description(Some(about));
             SecurityScheme::Http(scheme.build())
         }
         _ => SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::with_description(
@@ -163,6 +181,14 @@ pub(crate) fn instant(about: &str) -> Object {
     ObjectBuilder::new().schema_type(Type::String).format(Some(format)).description(some(about)).build()
 }
 
+/// An instant that a client names, or the beginning of a day of UTC.
+pub(crate) fn asked_instant() -> AnyOfBuilder {
+    let date = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Date)));
+    AnyOfBuilder::new().item(instant("")).item(date)
+}
+
 fn hash(about: &str) -> Object {
     let builder = ObjectBuilder::new().schema_type(Type::String).description(some(about));
     builder.pattern(Some("^[0-9a-f]{64}$")).build()
@@ -179,6 +205,21 @@ fn truth(about: &str) -> Object {
 fn whole(about: &str) -> Object {
     let builder = ObjectBuilder::new().schema_type(Type::Integer).description(some(about));
     builder.minimum(Some(0)).build()
+}
+
+/// A whole number that a client sends, as every JSON reader has it exactly.
+fn asked_whole(about: &str) -> Object {
+    let mut object = whole(about);
+    object.maximum = Some(9_007_199_254_740_991_u64.into());
+    object
+}
+
+/// A finite number that a client sends.
+fn asked_number(about: &str) -> Object {
+    let mut object = number(about);
+    object.minimum = Some(f64::MIN.into());
+    object.maximum = Some(f64::MAX.into());
+    object
 }
 
 /// A whole number in a range.
@@ -204,7 +245,8 @@ fn nullable_reference(name: &str) -> Schema {
     OneOfBuilder::new().item(reference(name)).item(null).build().into()
 }
 
-fn list_of(item: impl Into<RefOr<Schema>>) -> ArrayBuilder {
+/// An array.
+pub(crate) fn list_of(item: impl Into<RefOr<Schema>>) -> ArrayBuilder {
     ArrayBuilder::new().items(item.into())
 }
 
@@ -229,9 +271,13 @@ pub(crate) fn plain_text() -> Object {
     text("")
 }
 
+/// A row of a source.
+pub(crate) fn row() -> Object {
+    any_object("A row: the columns that the source declares.")
+}
+
 /// Rows whose columns a source declares, or one of them.
 pub(crate) fn rows() -> Schema {
-    let row = || any_object("A row: the columns that the source declares.");
     OneOfBuilder::new().item(row()).item(list_of(row())).build().into()
 }
 

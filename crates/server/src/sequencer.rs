@@ -55,10 +55,10 @@ impl Sequencer {
                 "no project is applied yet; apply one with `perennial apply DIR` or PUT /v1/project",
             )),
             (Some(ClockKind::Wall), None) => Ok(Admitted { at: self.clock.now(), _turn: None }),
-            (Some(ClockKind::Wall), Some(_)) => Err(Problem::invalid(
+            (Some(ClockKind::Wall), Some(_)) => Err(Problem::conflict(
                 "this project runs on the wall clock: leave out the query parameter `at`",
             )),
-            (Some(ClockKind::Event), None) => Err(Problem::invalid(
+            (Some(ClockKind::Event), None) => Err(Problem::conflict(
                 "this project runs on the event clock: say when this happens, as ?at=2011-01-01T05:00:00Z",
             )),
             (Some(ClockKind::Event), Some(at)) => self.admit_event(at).await,
@@ -107,7 +107,7 @@ impl Sequencer {
                 *turn = Some(at);
                 Ok(Admitted { at, _turn: Some(turn) })
             }
-            (ClockKind::Wall, Some(_)) => Err(Problem::invalid(
+            (ClockKind::Wall, Some(_)) => Err(Problem::conflict(
                 "this project runs on the wall clock: leave out the query parameter `at`",
             )),
         }
@@ -123,10 +123,10 @@ impl Sequencer {
 fn check_step(last: Timestamp, at: Timestamp) -> Result<(), Problem> {
     if at < last {
         let detail = format!("`at` never decreases: {at} is before {last}, which was admitted already");
-        return Err(Problem::new(axum::http::StatusCode::CONFLICT, detail));
+        return Err(Problem::conflict(detail));
     }
     if at.since(last) > FURTHEST {
-        return Err(Problem::invalid(format!(
+        return Err(Problem::conflict(format!(
             "`at` is {at}, more than {FURTHEST} after {last}, the last instant; if that is meant, go there in steps"
         )));
     }

@@ -63,9 +63,11 @@ impl PageRequest {
 
     pub(crate) fn foreign(&self, list: &str) -> StoreError {
         let token = self.page_token.as_deref().unwrap_or_default();
-        StoreError::Invalid(format!(
-            "{token:?} is no page token of {list}; take `next_page_token` of the page before, or leave it out to start over"
-        ))
+        StoreError::NotFound {
+            what: "page",
+            name: token.to_owned(),
+            help: format!(" of {list}; take `next_page_token` of the page before, or leave it out to start over"),
+        }
     }
 
     /// The page of these rows, which were fetched by [`PageRequest::limit`].
@@ -89,7 +91,8 @@ fn from_hex(token: &str) -> Option<String> {
     }
     let digits = token.as_bytes().chunks_exact(2);
     let bytes = digits.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+    // Postgres takes no text with a NUL, so that no key of a list has one.
+    String::from_utf8(bytes.collect::<Option<_>>()?).ok().filter(|text| !text.contains('\0'))
 }
 
 #[cfg(test)]
@@ -103,7 +106,9 @@ mod tests {
         assert_eq!(page.items, ['a', 'b']);
         let second = PageRequest { page_size: 2, page_token: page.next };
         assert_eq!(second.before("runs").unwrap(), 7);
-        assert!(second.before("models").unwrap_err().to_string().contains("is no page token of models"));
+        let foreign = second.before("models").unwrap_err();
+        assert!(foreign.to_string().contains(" of models; take `next_page_token`"), "{foreign}");
+        assert_eq!(foreign.kind(), perennial_types::Kind::NotFound);
         assert_eq!(second.page("runs", vec![(4, 'c')]).next, None);
     }
 
@@ -112,7 +117,7 @@ mod tests {
         for page_size in [0, 201] {
             assert!(PageRequest { page_size, page_token: None }.limit().is_err());
         }
-        for token in ["x", "zz", "é", "00"] {
+        for token in ["x", "zz", "é", "00", "72756e730a3100"] {
             let request = PageRequest { page_token: Some(token.to_owned()), ..PageRequest::default() };
             assert!(request.before("runs").is_err(), "{token}");
         }

@@ -14,13 +14,17 @@ use crate::problem::Problem;
 use crate::route::Route;
 use crate::routes::page::{Listed, listed, whole};
 use crate::schemas::{VERDICTS, page_of, reference};
+use crate::text;
 
-const MODEL: Param = Param { name: "model", about: "About this model only.", form: Form::Text };
+const MODEL: Param = Param { name: "model", about: "About this model only.", form: Form::Text(&text::NAME) };
 
-const ENDPOINT: Param =
-    Param { name: "endpoint", about: "About this endpoint and its models only.", form: Form::Text };
+const ENDPOINT: Param = Param {
+    name: "endpoint",
+    about: "About this endpoint and its models only.",
+    form: Form::Text(&text::NAME),
+};
 
-const POLICY: Param = Param { name: "policy", about: "Of this policy only.", form: Form::Text };
+const POLICY: Param = Param { name: "policy", about: "Of this policy only.", form: Form::Text(&text::NAME) };
 
 const VERDICT: Param =
     Param { name: "verdict", about: "With this verdict only.", form: Form::OneOf(&VERDICTS) };
@@ -64,7 +68,7 @@ async fn list(State(app): State<Arc<App>>, params: Params) -> Result<Json<Listed
     match params.instant(&IN_FORCE)? {
         None => ever(&app, &filter, &page).await,
         Some(_) if page.page_token.is_some() => {
-            Err(Problem::invalid("decisions in force at an instant come as one page: leave out page_token"))
+            Err(Problem::not_found("decisions in force at an instant come as one page: leave out page_token"))
         }
         Some(at) => in_force(&app, &filter, at).await,
     }
@@ -97,24 +101,27 @@ struct WhyThen {
 async fn why(State(app): State<Arc<App>>, params: Params) -> Result<Json<WhyThen>, Problem> {
     let at = params.instant(&THEN)?.unwrap_or_else(|| app.orchestrator.now());
     let (model, endpoint) = (params.text(&MODEL), params.text(&ENDPOINT));
-    let filter = match (model, endpoint) {
-        (Some(model), None) => {
-            app.check_model(model)?;
-            DecisionFilter { model: Some(model.to_owned()), ..DecisionFilter::default() }
-        }
-        (None, Some(endpoint)) => {
-            app.check_endpoint(endpoint)?;
-            DecisionFilter { endpoint: Some(endpoint.to_owned()), ..DecisionFilter::default() }
-        }
-        (Some(_), Some(_)) | (None, None) => {
-            return Err(Problem::invalid(
-                "say what is asked about: one of the query parameters `model` and `endpoint`",
-            ));
-        }
-    };
+    if let Some(model) = model {
+        app.check_model(model)?;
+    }
+    if let Some(endpoint) = endpoint {
+        app.check_endpoint(endpoint)?;
+    }
+    let (model, endpoint) = (model.map(str::to_owned), endpoint.map(str::to_owned));
+    let subject = subject(model.as_deref(), endpoint.as_deref());
+    let filter = DecisionFilter { model, endpoint, ..DecisionFilter::default() };
     let decisions = app.lineage().await?.decisions_at(&filter, at).await?;
-    let sentence = sentence(model.or(endpoint).unwrap_or_default(), at, &decisions);
+    let sentence = sentence(&subject, at, &decisions);
     Ok(Json(WhyThen { at, sentence, decisions }))
+}
+
+/// What is asked about; without a name it is everything.
+fn subject(model: Option<&str>, endpoint: Option<&str>) -> String {
+    match (model, endpoint) {
+        (Some(model), Some(endpoint)) => format!("{model} at {endpoint}"),
+        (Some(name), None) | (None, Some(name)) => name.to_owned(),
+        (None, None) => "anything".to_owned(),
+    }
 }
 
 /// Every decision in force, the last one first, in words.

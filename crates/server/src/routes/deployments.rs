@@ -15,6 +15,7 @@ use crate::route::Route;
 use crate::routes::models::number_of;
 use crate::routes::page::{Listed, listed, whole};
 use crate::schemas::page_of;
+use crate::text;
 
 const SERVED_AT: Param =
     Param { name: "at", about: "The instant that is asked about; left out: now.", form: Form::Instant };
@@ -22,7 +23,7 @@ const SERVED_AT: Param =
 pub(super) const ENDPOINT: Param = Param {
     name: "endpoint",
     about: "The endpoint; may be left out where there is only one.",
-    form: Form::Text,
+    form: Form::Text(&text::NAME),
 };
 
 pub(super) fn routes() -> Vec<Route> {
@@ -38,7 +39,8 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query(&[ENDPOINT, PAGE_SIZE, PAGE_TOKEN])
         .reply(page_of("Deployment"))
-        .may_be_missing(),
+        .may_be_missing()
+        .may_be_unprocessable(),
     ]
 }
 
@@ -99,7 +101,7 @@ pub(super) fn only_endpoint(app: &App) -> Result<String, Problem> {
         [] => Err(Problem::not_found("no endpoint is declared yet")),
         _ => {
             let help = did_you_mean("", endpoints.iter().map(AsRef::as_ref));
-            Err(Problem::invalid(format!("name one as the query parameter \"endpoint\"{help}")))
+            Err(Problem::unprocessable(format!("name one as the query parameter \"endpoint\"{help}")))
         }
     }
 }

@@ -7,13 +7,14 @@ use axum::extract::State;
 use perennial_pipeline::RefusedRow;
 use perennial_types::{Position, did_you_mean};
 use serde::Serialize;
+use serde_json::json;
 
 use crate::App;
 use crate::body::Body;
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
-use crate::schemas::{reference, rows};
+use crate::schemas::{reference, row, rows};
 
 pub(super) fn routes() -> Vec<Route> {
     let send = Route::post(
@@ -24,10 +25,12 @@ pub(super) fn routes() -> Vec<Route> {
     )
     .query(&[AT])
     .body(rows())
-    .or_lines()
+    .or_lines(row())
     .reply(reference("EventReceipt"))
+    .example(json!({"event_id": "e1", "hour": "2026-01-31T05:00:00Z", "slot": 5, "cnt": 118}))
     .may_be_missing()
-    .may_conflict();
+    .may_conflict()
+    .may_be_unprocessable();
     vec![send]
 }
 
@@ -58,7 +61,7 @@ async fn send(
     app.metrics.ingested(&source, &rows);
     if rows.accepted + rows.duplicates == 0 && !rows.refused.is_empty() {
         let detail = format!("all {} rows were refused; they are kept as dead letters", rows.refused.len());
-        return Err(Problem::invalid(detail).with("refused", rows.refused));
+        return Err(Problem::unprocessable(detail).with("refused", rows.refused));
     }
     let position = rows.position.unwrap_or_else(|| app.pipeline().head());
     Ok(Json(Receipt {

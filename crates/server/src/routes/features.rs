@@ -9,10 +9,11 @@ use perennial_features::View;
 use perennial_gateway::{EntityReading, Selection, ViewReading};
 use perennial_types::{ContentHash, Position, Row, Timestamp, did_you_mean};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::body::{Body, json, members, take, take_text};
+use crate::body::{self, Body, members, take, take_text};
+use crate::text;
 use crate::parameters::{Form, Param, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
@@ -32,11 +33,14 @@ pub(super) fn routes() -> Vec<Route> {
         .query(&[AS_OF])
         .other_query("The entity: each of the view's entity columns with its value.")
         .reply(reference("Features"))
-        .may_be_missing();
+        .may_be_missing()
+        .may_be_unprocessable();
     let many = Route::post(Scope::Read, "/v1/features", read_many, "Features of many entities, of any views")
         .body(reference("FeaturesRequest"))
+        .example(json!({"features": ["slot_demand.*"], "entities": [{"slot": 5}, {"slot": 6}]}))
         .reply(reference("FeatureRows"))
-        .may_be_missing();
+        .may_be_missing()
+        .may_be_unprocessable();
     vec![one, many]
 }
 
@@ -87,18 +91,18 @@ fn entity(selection: &Selection, view: &str, pairs: &[(String, String)]) -> Resu
     for (name, _) in pairs.iter().filter(|(name, _)| name != AS_OF.name) {
         if columns.iter().all(|column| *column.name != **name) {
             let help = did_you_mean(name, columns.iter().map(|column| &*column.name));
-            return Err(Problem::invalid(format!("view {view:?} has no entity column {name:?}{help}")));
+            return Err(Problem::unprocessable(format!("view {view:?} has no entity column {name:?}{help}")));
         }
     }
     let mut entity = Row::with_capacity(columns.len());
     for column in columns {
         let Some((_, text)) = pairs.iter().find(|(name, _)| **name == *column.name) else {
             let column = &column.name;
-            return Err(Problem::invalid(format!(
+            return Err(Problem::unprocessable(format!(
                 "entity column {column:?} of view {view:?} is missing; give it as ?{column}=…"
             )));
         };
-        entity.push(column.decode_text(text).map_err(|error| Problem::invalid(error.to_string()))?);
+        entity.push(column.decode_text(text).map_err(|error| Problem::unprocessable(error.to_string()))?);
     }
     Ok(entity)
 }
@@ -129,9 +133,9 @@ struct ViewStatus {
 
 async fn read_many(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<FeatureRows>, Problem> {
     let what = "a request for features";
-    let mut members = members(json(&body)?, what, &["features", "entities", "at"])?;
+    let mut members = members(body::json(&body)?, what, &["features", "entities", "at"])?;
     let names = texts(take(&mut members, what, "features")?, "features")?;
-    let at = match take_text(&mut members, what, "at")? {
+    let at = match take_text(&mut members, what, "at", &text::INSTANT)? {
         Some(text) => {
             Timestamp::parse(&text).map_err(|error| Problem::invalid(format!("\"at\": {error}")))?
         }
@@ -161,7 +165,7 @@ fn decode(selection: &Selection, entities: &[Value]) -> Result<Vec<Row>, Problem
     check_count(entities.len())?;
     let rows = entities.iter().zip(1..).map(|(entity, number)| {
         let row = selection.entity().decode_json(entity);
-        row.map_err(|error| Problem::invalid(format!("entity {number}: {error}")))
+        row.map_err(|error| Problem::unprocessable(format!("entity {number}: {error}")))
     });
     rows.collect()
 }
@@ -169,7 +173,7 @@ fn decode(selection: &Selection, entities: &[Value]) -> Result<Vec<Row>, Problem
 fn check_count(entities: usize) -> Result<(), Problem> {
     match entities <= MOST_ENTITIES {
         true => Ok(()),
-        false => Err(Problem::invalid(format!(
+        false => Err(Problem::unprocessable(format!(
             "{entities} entities in one request; read at most {MOST_ENTITIES} at a time"
         ))),
     }

@@ -10,7 +10,7 @@ use perennial_log::{Appended, Durability, Order};
 use perennial_pipeline::FeedbackRecord;
 use perennial_types::{Entry, Position, Stream, Timestamp, did_you_mean};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::App;
 use crate::body::{Body, items, members, take, take_id, take_text};
@@ -18,6 +18,7 @@ use crate::parameters::{AT, Params};
 use crate::problem::Problem;
 use crate::route::{Route, Scope};
 use crate::schemas::{one_or_many, reference};
+use crate::text;
 
 pub(super) fn routes() -> Vec<Route> {
     let take = Route::post(
@@ -28,10 +29,12 @@ pub(super) fn routes() -> Vec<Route> {
     )
     .query(&[AT])
     .body(one_or_many("Feedback"))
-    .or_lines()
+    .or_lines(reference("Feedback"))
     .reply(reference("FeedbackResults"))
+    .example(json!({"prediction_id": "p1", "value": 118}))
     .may_be_missing()
-    .may_conflict();
+    .may_conflict()
+    .may_be_unprocessable();
     vec![take]
 }
 
@@ -69,7 +72,7 @@ async fn take_all(
     let items = read(&body)?;
     for (item, number) in items.iter().zip(1..) {
         if let Some(endpoint) = &item.endpoint {
-            app.check_endpoint(endpoint).map_err(|problem| refused(number, problem.detail()))?;
+            app.check_endpoint(endpoint).map_err(|problem| refused(number, problem))?;
         }
     }
     let (labels, mut statuses, queued) = {
@@ -98,7 +101,7 @@ async fn take_all(
 
 fn read(bytes: &[u8]) -> Result<Vec<Item>, Problem> {
     let read = items(bytes)?.into_iter().zip(1..);
-    read.map(|(json, number)| item(json).map_err(|problem| refused(number, problem.detail()))).collect()
+    read.map(|(json, number)| item(json).map_err(|problem| refused(number, problem))).collect()
 }
 
 fn item(json: Value) -> Result<Item, Problem> {
@@ -111,13 +114,14 @@ fn item(json: Value) -> Result<Item, Problem> {
     let Some(number) = value.as_f64().filter(|number| number.is_finite()) else {
         return Err(Problem::invalid(format!("{what}: \"value\" is a finite number, found {value}")));
     };
-    let endpoint = take_text(&mut members, what, "endpoint")?;
+    let endpoint = take_text(&mut members, what, "endpoint", &text::NAME)?;
     // Minus zero is zero: the two are one label.
     Ok(Item { prediction_id: prediction_id.into(), value: number + 0.0, endpoint })
 }
 
-fn refused(number: usize, reason: &str) -> Problem {
-    Problem::invalid(format!("item {number}: {reason}; nothing of this request was taken"))
+/// The problem of one item, which is that of the request.
+fn refused(number: usize, problem: Problem) -> Problem {
+    problem.said(|reason| format!("item {number}: {reason}; nothing of this request was taken"))
 }
 
 /// The endpoint of each label: the given one, else the one that knows its prediction, else the only one.
@@ -139,13 +143,13 @@ fn addressed(app: &App, items: Vec<Item>, at: Timestamp) -> Result<Vec<Label>, P
             let help = did_you_mean("", endpoints.iter().map(AsRef::as_ref));
             let id = &item.prediction_id;
             let reason = format!("no endpoint knows prediction {id:?}; name one as \"endpoint\"{help}");
-            return Err(refused(number, &reason));
+            return Err(refused(number, Problem::unprocessable(reason)));
         };
         let Item { prediction_id, value, .. } = item;
         if let Some(fault) =
             models.iter().find(|model| model.endpoint == endpoint).and_then(|model| model.label_fault(value))
         {
-            return Err(refused(number, &fault));
+            return Err(refused(number, Problem::unprocessable(fault)));
         }
         labels.push(Label {
             endpoint,

@@ -11,11 +11,11 @@ use perennial_gateway::{GatewayError, Reply};
 use perennial_pipeline::Fallback;
 use perennial_types::{Position, Schema, Timestamp};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use self::tensor::{Column, Outputs, columns, rows};
 use crate::App;
-use crate::body::{Body, json, members, take, take_id};
+use crate::body::{self, Body, members, take, take_id, take_object};
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
@@ -47,8 +47,13 @@ pub(super) fn routes() -> Vec<Route> {
         .query(&[AT])
         .body(reference("InferenceRequest"))
         .reply(reference("InferenceResponse"))
+        .example(json!({"inputs": [
+            {"name": "slot", "datatype": "INT64", "shape": [2], "data": [5, 6]},
+            {"name": "temp", "datatype": "FP64", "shape": [2], "data": [0.3, 0.25]},
+        ]}))
         .may_be_missing()
-        .may_conflict(),
+        .may_conflict()
+        .may_be_unprocessable(),
     ]
 }
 
@@ -185,14 +190,15 @@ async fn infer(
 /// The id, if one was given, and a request for each row.
 fn read(bytes: &[u8], schema: &Schema) -> Result<(Option<String>, Vec<Value>), Problem> {
     let what = "an inference request";
-    let mut body = members(json(bytes)?, what, &["id", "parameters", "inputs", "outputs"])?;
+    let mut body = members(body::json(bytes)?, what, &["id", "parameters", "inputs", "outputs"])?;
     let id = take_id(&mut body, what, "id")?;
+    take_object(&mut body, what, "parameters")?;
     check_outputs(body.remove("outputs"))?;
     let rows = rows(take(&mut body, what, "inputs")?, schema)?;
     for (row, request) in rows.iter().enumerate() {
         schema.decode_json(request).map_err(|error| match rows.len() {
             1 => Problem::from(GatewayError::Request(error)),
-            _ => Problem::invalid(format!("row {row}: {error}")),
+            _ => Problem::unprocessable(format!("row {row}: {error}")),
         })?;
     }
     Ok((id, rows))

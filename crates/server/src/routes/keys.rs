@@ -8,14 +8,15 @@ use axum::http::{HeaderName, header};
 use perennial_control::{Key, KeyAdded, NewKey, Scope as KeyScope};
 use perennial_types::{TimeSpan, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::App;
-use crate::body::{Body, json, members, take, take_text};
+use crate::body::{self, Body, members, take, take_text};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
 use crate::routes::page::{Listed, whole};
 use crate::schemas::{page_of, reference};
+use crate::text;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -24,8 +25,10 @@ pub(super) fn routes() -> Vec<Route> {
             .reply(page_of("Key")),
         Route::post(Scope::Admin, "/v1/keys", create, "Make a key; its secret is in this answer only")
             .body(reference("KeyRequest"))
+            .example(json!({"name": "shop", "scopes": ["predict", "write"], "expires_in": "90d"}))
             .reply(reference("CreatedKey"))
-            .may_conflict(),
+            .may_conflict()
+            .may_be_unprocessable(),
         Route::delete(Scope::Admin, "/v1/keys/{key}", revoke, "Take a key's power away for good")
             .reply(reference("Key"))
             .may_be_missing()
@@ -90,8 +93,8 @@ async fn revoke(State(app): State<Arc<App>>, Path(id): Path<String>) -> Result<J
 /// The key that is asked for.
 fn wanted(bytes: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     let what = "a key";
-    let mut body = members(json(bytes)?, what, &["name", "scopes", "expires_in"])?;
-    let name = take_text(&mut body, what, "name")?;
+    let mut body = members(body::json(bytes)?, what, &["name", "scopes", "expires_in"])?;
+    let name = take_text(&mut body, what, "name", &text::KEY_NAME)?;
     let name = name.ok_or_else(|| Problem::invalid("a key wants a \"name\" that says what it is for"))?;
     let Value::Array(items) = take(&mut body, what, "scopes")? else {
         return Err(Problem::invalid("a key: \"scopes\" is an array of read, predict, write, admin"));
@@ -102,7 +105,7 @@ fn wanted(bytes: &[u8], now: Timestamp) -> Result<NewKey, Problem> {
     };
     let scopes: Result<Vec<KeyScope>, String> = items.iter().map(scope).collect();
     let scopes = scopes.map_err(|reason| Problem::invalid(format!("a key: {reason}")))?;
-    let expires_at = match take_text(&mut body, what, "expires_in")? {
+    let expires_at = match take_text(&mut body, what, "expires_in", &text::SPAN)? {
         None => None,
         Some(text) => {
             let span = TimeSpan::parse(&text);

@@ -31,7 +31,8 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query(&query)
         .reply(relatives())
-        .may_be_missing(),
+        .may_be_missing()
+        .may_be_unprocessable(),
         Route::get(
             "/v1/models/{model}/versions/{version}/descendants",
             descendants,
@@ -39,10 +40,12 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query(&query)
         .reply(relatives())
-        .may_be_missing(),
+        .may_be_missing()
+        .may_be_unprocessable(),
         Route::get("/v1/models/{model}/versions/{version}/why", why, "Why a version exists")
             .reply(reference("Why"))
-            .may_be_missing(),
+            .may_be_missing()
+            .may_be_unprocessable(),
     ]
 }
 

@@ -8,28 +8,31 @@ use perennial_control::RolledBack;
 use perennial_store::{EdgeKind, Model, Store, Version};
 use perennial_types::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::App;
-use crate::body::{Body, json, members, take_text};
+use crate::body::{self, Body, members, take_text};
 use crate::parameters::{AT, PAGE_SIZE, PAGE_TOKEN, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
 use crate::routes::page::{Listed, listed};
 use crate::schemas::{page_of, reference};
+use crate::text;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
         Route::get("/v1/models", list, "The models with their current versions, by name")
             .query(&[PAGE_SIZE, PAGE_TOKEN])
-            .reply(page_of("Model")),
+            .reply(page_of("Model"))
+            .may_be_missing(),
         Route::get("/v1/models/{model}/versions", versions, "The versions of a model, newest first")
             .query(&[PAGE_SIZE, PAGE_TOKEN])
             .reply(page_of("Version"))
             .may_be_missing(),
         Route::get("/v1/models/{model}/versions/{version}", version, "One version of a model")
             .reply(reference("Version"))
-            .may_be_missing(),
+            .may_be_missing()
+            .may_be_unprocessable(),
         Route::post(
             Scope::Admin,
             "/v1/models/{model}/rollback",
@@ -38,9 +41,11 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query(&[AT])
         .body(reference("RollbackRequest"))
+        .example(json!({"reason": "worse on holidays"}))
         .reply(reference("RolledBack"))
         .may_be_missing()
-        .may_conflict(),
+        .may_conflict()
+        .may_be_unprocessable(),
     ]
 }
 
@@ -187,12 +192,12 @@ async fn roll_back(
 /// The number to go back to, if one was given, and the reason.
 fn rollback(bytes: &[u8]) -> Result<(Option<u64>, String), Problem> {
     let what = "a rollback";
-    let mut body: Map<String, Value> = members(json(bytes)?, what, &["to", "reason"])?;
-    let reason = take_text(&mut body, what, "reason")?.filter(|reason| !reason.trim().is_empty());
+    let mut body: Map<String, Value> = members(body::json(bytes)?, what, &["to", "reason"])?;
+    let reason = take_text(&mut body, what, "reason", &text::REASON)?;
     let reason = reason.ok_or_else(|| Problem::invalid("a rollback wants a \"reason\"; lineage keeps it"))?;
     match body.remove("to") {
         None | Some(Value::Null) => Ok((None, reason)),
-        Some(to) => match to.as_u64() {
+        Some(to) => match body::whole(&to) {
             Some(number) => Ok((Some(number), reason)),
             None => Err(Problem::invalid(format!("{what}: \"to\" is the number of a version, found {to}"))),
         },

@@ -13,6 +13,7 @@ use utoipa::openapi::OpenApi;
 
 use crate::App;
 use crate::metrics::Present;
+use crate::openapi;
 use crate::route::Route;
 use crate::schemas::{any_object, plain_text, reference};
 
@@ -61,6 +62,6 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     ([(header::CONTENT_TYPE, PROMETHEUS)], text)
 }
 
-async fn document() -> Json<OpenApi> {
-    Json(crate::openapi())
+async fn document(State(app): State<Arc<App>>) -> Json<OpenApi> {
+    Json(openapi::document(app.gate.asks()))
 }

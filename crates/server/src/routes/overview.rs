@@ -38,7 +38,7 @@ const REFRESH_S: &str = "30";
 
 pub(super) fn routes() -> Vec<Route> {
     let page = Route::get("/", page, "The overview page, for people");
-    vec![page.reply_as("text/html", text("A page that needs nothing else."))]
+    vec![page.reply_as("text/html", text("A page that needs nothing else.")).page()]
 }
 
 async fn page(State(app): State<Arc<App>>) -> impl IntoResponse {

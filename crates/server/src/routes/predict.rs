@@ -8,10 +8,10 @@ use perennial_gateway::{GatewayError, Reply};
 use perennial_pipeline::Fallback;
 use perennial_types::{ContentHash, Position, Timestamp};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::App;
-use crate::body::{Body, json, members, take, take_id};
+use crate::body::{self, Body, members, take, take_id};
 use crate::parameters::{AT, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
@@ -27,8 +27,10 @@ pub(super) fn routes() -> Vec<Route> {
     .query(&[AT])
     .body(reference("PredictionRequest"))
     .reply(reference("Prediction"))
+    .example(json!({"id": "p1", "request": {"slot": 5, "temp": 0.3}}))
     .may_be_missing()
-    .may_conflict();
+    .may_conflict()
+    .may_be_unprocessable();
     vec![predict]
 }
 
@@ -96,7 +98,7 @@ async fn predict(
 /// The id, if one was given, and the request.
 fn read(bytes: &[u8]) -> Result<(Option<String>, Value), Problem> {
     let what = "a prediction request";
-    let mut body = members(json(bytes)?, what, &["id", "request"])?;
+    let mut body = members(body::json(bytes)?, what, &["id", "request"])?;
     let id = take_id(&mut body, what, "id")?;
     Ok((id, take(&mut body, what, "request")?))
 }

@@ -9,14 +9,15 @@ use perennial_project::{Change, Plan, ViewCost};
 use perennial_store::PageRequest;
 use perennial_types::ContentHash;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::App;
-use crate::body::{self, Body, json, members, take};
+use crate::body::{self, Body, members, take};
 use crate::parameters::{AT, Params};
 use crate::problem::Problem;
 use crate::route::{Route, Scope};
 use crate::schemas::reference;
+use crate::text;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -26,8 +27,10 @@ pub(super) fn routes() -> Vec<Route> {
         Route::put(Scope::Admin, "/v1/project", apply, "Make declarations the goal of the service")
             .query(&[AT])
             .body(reference("ProjectFiles"))
+            .example(example())
             .reply(reference("Plan"))
-            .may_conflict(),
+            .may_conflict()
+            .may_be_unprocessable(),
         Route::post(
             Scope::Read,
             "/v1/project/plan",
@@ -35,9 +38,16 @@ pub(super) fn routes() -> Vec<Route> {
             "What applying declarations would change; nothing is changed",
         )
         .body(reference("ProjectFiles"))
+        .example(example())
         .reply(reference("Plan"))
-        .may_conflict(),
+        .may_conflict()
+        .may_be_unprocessable(),
     ]
+}
+
+/// The project that the examples of the document speak of, as its files are sent.
+fn example() -> Value {
+    json!({"files": [{"name": "bikes.yaml", "text": include_str!("../schemas/example.yaml")}]})
 }
 
 /// A plan, and how people read it.
@@ -92,7 +102,7 @@ async fn apply(
 /// Pairs of a file's name and its text.
 fn files(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
     let what = "the body";
-    let mut body = members(json(bytes)?, what, &["files"])?;
+    let mut body = members(body::json(bytes)?, what, &["files"])?;
     let Value::Array(items) = take(&mut body, what, "files")? else {
         return Err(Problem::invalid("\"files\" is an array of {\"name\", \"text\"}"));
     };
@@ -103,13 +113,13 @@ fn files(bytes: &[u8]) -> Result<Vec<(String, String)>, Problem> {
     for (index, item) in items.into_iter().enumerate() {
         let what = format!("files[{index}]");
         let mut file = members(item, &what, &["name", "text"])?;
-        let mut text = |name: &str| {
-            let found = body::take_text(&mut file, &what, name)?;
+        let mut member = |name: &str| {
+            let found = body::take_text(&mut file, &what, name, &text::PLAIN)?;
             found.ok_or_else(|| Problem::invalid(format!("{what} lacks the member {name:?}")))
         };
-        let (name, text) = (text("name")?, text("text")?);
+        let (name, text) = (member("name")?, member("text")?);
         if files.iter().any(|(known, _)| *known == name) {
-            return Err(Problem::invalid(format!("two files are named {name:?}")));
+            return Err(Problem::unprocessable(format!("two files are named {name:?}")));
         }
         files.push((name, text));
     }
@@ -121,6 +131,12 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_example_is_a_project_without_faults() {
+        let files = files(example().to_string().as_bytes()).unwrap();
+        assert_eq!(&*Orchestrator::parse(&files).unwrap().name, "bikes");
+    }
+
+    #[test]
     fn files_are_read_and_what_is_wrong_is_named() {
         let read = files(br#"{"files":[{"name":"a.yaml","text":"kind: Project"}]}"#).unwrap();
         assert_eq!(read, [("a.yaml".to_owned(), "kind: Project".to_owned())]);
@@ -130,7 +146,7 @@ mod tests {
             (r#"{"files":{}}"#, "\"files\" is an array of {\"name\", \"text\"}"),
             (r#"{"files":[]}"#, "\"files\" is empty: there is nothing to declare"),
             (r#"{"files":[{"name":"a"}]}"#, "files[0] lacks the member \"text\""),
-            (r#"{"files":[{"name":1,"text":""}]}"#, "files[0]: \"name\" is a text"),
+            (r#"{"files":[{"name":1,"text":""}]}"#, "files[0]: \"name\" is a text without NUL characters"),
             (r#"{"files":[{"name":"a","text":""},{"name":"a","text":""}]}"#, "two files are named \"a\""),
         ];
         for (body, message) in cases {

@@ -17,8 +17,10 @@ use crate::problem::{Path, Problem};
 use crate::route::Route;
 use crate::routes::page::{Listed, listed};
 use crate::schemas::{page_of, plain_text, reference};
+use crate::text;
 
-const ENDPOINT: Param = Param { name: "endpoint", about: "About this endpoint only.", form: Form::Text };
+const ENDPOINT: Param =
+    Param { name: "endpoint", about: "About this endpoint only.", form: Form::Text(&text::NAME) };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -26,12 +28,17 @@ pub(super) fn routes() -> Vec<Route> {
             .query(&[ENDPOINT, PAGE_SIZE, PAGE_TOKEN])
             .reply(page_of("Report"))
             .may_be_missing(),
-        Route::get("/v1/reports/{id}", one, "A report: its window, what it says, its files")
+        Route::get("/v1/reports/{report}", one, "A report: its window, what it says, its files")
             .reply(reference("Report"))
             .may_be_missing(),
-        Route::get("/v1/reports/{id}/{format}", file, "A file of a report, as `html`, `json` or `markdown`")
-            .reply_as("*/*", plain_text())
-            .may_be_missing(),
+        Route::get(
+            "/v1/reports/{report}/{format}",
+            file,
+            "A file of a report, as `html`, `json` or `markdown`",
+        )
+        .reply_as("*/*", plain_text())
+        .may_be_missing()
+        .page(),
         Route::post(Scope::Admin, "/v1/reports", write, "Write a declared report now")
             .query(&[AT])
             .body(reference("ReportRequest"))
@@ -57,7 +64,7 @@ async fn write(
     Body(body): Body,
 ) -> Result<Json<Report>, Problem> {
     let what = "a report";
-    let name = take_text(&mut members(json(&body)?, what, &["report"])?, what, "report")?;
+    let name = take_text(&mut members(json(&body)?, what, &["report"])?, what, "report", &text::NAME)?;
     let name = name.ok_or_else(|| Problem::invalid("name the declared report as {\"report\": \"…\"}"))?;
     let clock =
         app.orchestrator.clock_kind().ok_or_else(|| Problem::not_found("no project is applied yet"))?;

@@ -14,8 +14,9 @@ use crate::route::Route;
 use crate::routes::models::VersionReply;
 use crate::routes::page::{Listed, listed};
 use crate::schemas::{RUN_STATES, page_of, reference};
+use crate::text;
 
-const MODEL: Param = Param { name: "model", about: "Of this model only.", form: Form::Text };
+const MODEL: Param = Param { name: "model", about: "Of this model only.", form: Form::Text(&text::NAME) };
 
 const STATE: Param = Param { name: "state", about: "In this state only.", form: Form::OneOf(&RUN_STATES) };
 
@@ -25,12 +26,12 @@ pub(super) fn routes() -> Vec<Route> {
             .query(&[MODEL, STATE, PAGE_SIZE, PAGE_TOKEN])
             .reply(page_of("Run"))
             .may_be_missing(),
-        Route::get("/v1/runs/{id}", one, "One training attempt").reply(reference("Run")).may_be_missing(),
-        Route::get("/v1/datasets/{id}", dataset, "What runs were trained on")
+        Route::get("/v1/runs/{run}", one, "One training attempt").reply(reference("Run")).may_be_missing(),
+        Route::get("/v1/datasets/{dataset}", dataset, "What runs were trained on")
             .reply(reference("Dataset"))
             .may_be_missing(),
         Route::get(
-            "/v1/datasets/{id}/versions",
+            "/v1/datasets/{dataset}/versions",
             trained_on,
             "The versions trained on a dataset, newest first",
         )

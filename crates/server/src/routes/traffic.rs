@@ -16,6 +16,7 @@ use crate::problem::{Path, Problem};
 use crate::route::Route;
 use crate::routes::page::{Listed, listed};
 use crate::schemas::{page_of, reference};
+use crate::text;
 
 const FROM: Param =
     Param { name: "from", about: "From this instant on; left out: from the beginning.", form: Form::Instant };
@@ -23,9 +24,9 @@ const FROM: Param =
 const TO: Param =
     Param { name: "to", about: "Before this instant; left out: until now.", form: Form::Instant };
 
-const MODEL: Param = Param { name: "model", about: "Of this model only.", form: Form::Text };
+const MODEL: Param = Param { name: "model", about: "Of this model only.", form: Form::Text(&text::NAME) };
 
-const NAME: Param = Param { name: "name", about: "Of this name only.", form: Form::Text };
+const NAME: Param = Param { name: "name", about: "Of this name only.", form: Form::Text(&text::NAME) };
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
@@ -50,8 +51,9 @@ pub(super) fn routes() -> Vec<Route> {
             .may_be_missing(),
         Route::get("/v1/experiments", experiments, "Experiments that began, newest first")
             .query(&[NAME, PAGE_SIZE, PAGE_TOKEN])
-            .reply(page_of("Experiment")),
-        Route::get("/v1/experiments/{name}", experiment, "What a declared experiment has shown so far")
+            .reply(page_of("Experiment"))
+            .may_be_missing(),
+        Route::get("/v1/experiments/{experiment}", experiment, "What a declared experiment has shown so far")
             .reply(reference("ExperimentStatus"))
             .may_be_missing(),
     ]

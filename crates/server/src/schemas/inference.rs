@@ -1,9 +1,16 @@
 //! Forms of the Open Inference Protocol.
 
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayItems, SchemaType, Type};
+use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Schema};
+
 use super::{
-    Fields, any_object, anything, instant, list_of, nullable, number, one_of_texts, reference, text, truth,
-    whole,
+    Fields, any_object, instant, list_of, nullable, number, one_of_texts, reference, text, truth, whole,
+    whole_between,
 };
+use crate::text;
+
+/// The most rows of one request.
+pub(crate) const MOST_ROWS: u32 = 4_096;
 
 const DATATYPES: [&str; 6] = ["BOOL", "INT64", "INT32", "FP64", "FP32", "BYTES"];
 
@@ -46,6 +53,28 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
     schemas
 }
 
+/// A value, or an array of one, which a shape of `[n, 1]` is written with.
+fn datum() -> Schema {
+    let scalar = || {
+        let kinds = [Type::String, Type::Number, Type::Boolean, Type::Null];
+        ObjectBuilder::new().schema_type(SchemaType::from_iter(kinds))
+    };
+    let one = list_of(scalar()).min_items(Some(1)).max_items(Some(1));
+    AnyOfBuilder::new().item(scalar()).item(one).build().into()
+}
+
+/// `[n]` or `[n, 1]`.
+fn shape() -> ArrayBuilder {
+    let rows = whole_between(1, MOST_ROWS);
+    let one = whole_between(1, 1);
+    ArrayBuilder::new()
+        .description(Some(format!("[n] or [n, 1]; at most {MOST_ROWS} rows.")))
+        .prefix_items([rows, one])
+        .items(ArrayItems::False)
+        .min_items(Some(1))
+        .max_items(Some(2))
+}
+
 fn requests() -> Vec<(&'static str, Fields)> {
     vec![
         (
@@ -53,21 +82,29 @@ fn requests() -> Vec<(&'static str, Fields)> {
             Fields::new("A prediction for each row of the tensors.")
                 .maybe(
                     "id",
-                    nullable(text("Names the request; with n > 1 rows their ids are <id>/<row>, from 0.")),
+                    nullable(
+                        text::ID
+                            .schema("Names the request; with n > 1 rows their ids are <id>/<row>, from 0."),
+                    ),
                 )
-                .maybe("parameters", any_object("Of the protocol; none has an effect."))
-                .always("inputs", list_of(reference("InputTensor")))
-                .maybe("outputs", list_of(any_object("{\"name\": \"prediction\"}")))
+                .maybe("parameters", nullable(any_object("Of the protocol; none has an effect.")))
+                .always("inputs", list_of(reference("InputTensor")).min_items(Some(1)))
+                .maybe(
+                    "outputs",
+                    list_of(reference("WantedOutput"))
+                        .schema_type(SchemaType::from_iter([Type::Array, Type::Null])),
+                )
                 .closed(),
         ),
+        ("WantedOutput", Fields::new("What is asked for.").always("name", one_of_texts("", &["prediction"]))),
         (
             "InputTensor",
             Fields::new("A column of the request: a value for each row.")
                 .always("name", text("The column."))
-                .always("shape", list_of(whole("[n] or [n, 1]; at most 4096 rows.")))
+                .always("shape", shape())
                 .always("datatype", one_of_texts("Its datatype.", &DATATYPES))
-                .maybe("parameters", any_object("Of the protocol; none has an effect."))
-                .always("data", list_of(anything("A value, or an array of one.")))
+                .maybe("parameters", nullable(any_object("Of the protocol; none has an effect.")))
+                .always("data", list_of(datum()).min_items(Some(1)))
                 .closed(),
         ),
         (

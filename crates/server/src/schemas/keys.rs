@@ -3,6 +3,7 @@
 use perennial_control::Scope;
 
 use super::{Fields, instant, list_of, nullable, one_of_texts, text};
+use crate::text;
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
@@ -20,9 +21,12 @@ fn scopes() -> utoipa::openapi::ArrayBuilder {
 
 fn request() -> Fields {
     Fields::new("A key that is wanted. The first one must be allowed to do everything.")
-        .always("name", text("What it is for."))
-        .always("scopes", scopes())
-        .maybe("expires_in", nullable(text("How long it opens anything, as `30d`; for ever if left out.")))
+        .always("name", text::KEY_NAME.schema("What it is for."))
+        .always("scopes", scopes().min_items(Some(1)))
+        .maybe(
+            "expires_in",
+            nullable(text::SPAN.schema("How long it opens anything, as `30d`; for ever if left out.")),
+        )
         .closed()
 }
 

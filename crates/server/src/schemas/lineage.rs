@@ -1,9 +1,10 @@
 //! Forms of models, versions, runs, decisions and deployments.
 
 use super::{
-    ARM_ROLES, Fields, RUN_STATES, VERDICTS, any_object, anything, hash, instant, list_of, nullable,
-    nullable_reference, number, one_of_texts, reference, text, whole,
+    ARM_ROLES, Fields, RUN_STATES, VERDICTS, any_object, anything, asked_whole, hash, instant, list_of,
+    nullable, nullable_reference, number, one_of_texts, reference, text, whole,
 };
+use crate::text;
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
@@ -167,8 +168,11 @@ fn why_then() -> Fields {
 
 fn rollback_request() -> Fields {
     Fields::new("A wish to let an earlier version serve again.")
-        .maybe("to", nullable(whole("The number of a version that served before; left out: the one before.")))
-        .always("reason", text("Why; lineage keeps it."))
+        .maybe(
+            "to",
+            nullable(asked_whole("The number of a version that served before; left out: the one before.")),
+        )
+        .always("reason", text::REASON.schema("Why; lineage keeps it."))
         .closed()
 }
 

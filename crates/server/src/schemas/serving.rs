@@ -1,9 +1,13 @@
 //! Forms of what is sent and asked all the time, and of declarations.
 
+use utoipa::openapi::schema::{SchemaType, Type};
+use utoipa::openapi::{Object, ObjectBuilder, Schema};
+
 use super::{
-    Fields, any_object, anything, hash, instant, list_of, map_of, nullable, number, one_of_texts, reference,
-    text, truth, whole,
+    Fields, any_object, anything, asked_instant, asked_number, hash, instant, list_of, map_of, nullable, number,
+    one_of_texts, reference, text, truth, whole,
 };
+use crate::text;
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
@@ -77,9 +81,9 @@ fn features() -> Vec<(&'static str, Fields)> {
         (
             "FeaturesRequest",
             Fields::new("Features to read, and of which entities.")
-                .always("features", names)
+                .always("features", names.min_items(Some(1)))
                 .always("entities", list_of(any_object("An entity: every entity column with its value.")))
-                .maybe("at", nullable(instant("The instant whose windows are read; left out: now.")))
+                .maybe("at", instant_or_null("The instant whose windows are read; left out: now."))
                 .closed(),
         ),
         (
@@ -113,8 +117,8 @@ fn feast() -> Vec<(&'static str, Fields)> {
         (
             "FeastRequest",
             Fields::new("A request of Feast's SDK; give features or a feature service.")
-                .maybe("features", list_of(text(names)))
-                .maybe("feature_service", nullable(text("A model, whose features are read.")))
+                .maybe("features", list_of(text(names)).schema_type(SchemaType::from_iter([Type::Array, Type::Null])))
+                .maybe("feature_service", nullable(text::NAME.schema("A model, whose features are read.")))
                 .always(
                     "entities",
                     map_of(
@@ -122,8 +126,8 @@ fn feast() -> Vec<(&'static str, Fields)> {
                         "The values of each entity column, all of a length.",
                     ),
                 )
-                .maybe("full_feature_names", truth("Whether names begin with the view's: view__feature."))
-                .maybe("include_feature_view_version_metadata", truth("Taken, and without effect."))
+                .maybe("full_feature_names", nullable(truth("Whether names begin with the view's: view__feature.")))
+                .maybe("include_feature_view_version_metadata", nullable(truth("Taken, and without effect.")))
                 .closed(),
         ),
         (
@@ -170,9 +174,7 @@ fn requests() -> Vec<(&'static str, Fields)> {
             Fields::new("A request to an endpoint.")
                 .maybe(
                     "id",
-                    nullable(text(
-                        "Names the request, for feedback and for repeating it; at most 256 bytes.",
-                    )),
+                    nullable(text::ID.schema("Names the request, for feedback and for repeating it.")),
                 )
                 .always("request", any_object("The request's columns."))
                 .closed(),
@@ -201,11 +203,11 @@ fn requests() -> Vec<(&'static str, Fields)> {
         (
             "Feedback",
             Fields::new("A label or reward of a prediction.")
-                .always("prediction_id", text("The prediction's id."))
-                .always("value", number("The label."))
+                .always("prediction_id", text::ID.schema("The prediction's id."))
+                .always("value", asked_number("The label."))
                 .maybe(
                     "endpoint",
-                    nullable(text("The endpoint; only needed where none knows the prediction.")),
+                    nullable(text::NAME.schema("The endpoint; only needed where none knows the prediction.")),
                 )
                 .closed(),
         ),
@@ -223,19 +225,33 @@ fn requests() -> Vec<(&'static str, Fields)> {
     ]
 }
 
+/// An instant that a client may name.
+fn instant_or_null(about: &str) -> Schema {
+    let null = ObjectBuilder::new().schema_type(Type::Null);
+    asked_instant().item(null).description(Some(about)).build().into()
+}
+
+/// A text in another language: its media type says more of it than a pattern could.
+fn yaml() -> Object {
+    let mut object =
+        text::PLAIN.schema("Its YAML documents. What is wrong with them is answered with its place.");
+    object.content_media_type = "application/yaml".to_owned();
+    object
+}
+
 fn declarations() -> Vec<(&'static str, Fields)> {
     vec![
         (
             "ProjectFiles",
             Fields::new("The declarations of a project.")
-                .always("files", list_of(reference("ProjectFile")))
+                .always("files", list_of(reference("ProjectFile")).min_items(Some(1)))
                 .closed(),
         ),
         (
             "ProjectFile",
             Fields::new("A file of declarations.")
-                .always("name", text("Its name, for messages."))
-                .always("text", text("Its YAML documents."))
+                .always("name", text::PLAIN.schema("Its name, for messages; no two files have the same."))
+                .always("text", yaml())
                 .closed(),
         ),
         (

@@ -1,9 +1,10 @@
 //! Forms of traffic, rollouts, experiments and reports.
 
 use super::{
-    ARM_ROLES, Fields, any_object, anything, hash, instant, list_of, nullable, number, one_of_texts,
-    reference, text, truth, whole,
+    ARM_ROLES, Fields, REPORT_FORMATS, any_object, anything, hash, instant, list_of, nullable, number,
+    one_of_texts, reference, text, truth, whole,
 };
+use crate::text;
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
@@ -119,7 +120,7 @@ fn report() -> Fields {
 
 fn report_request() -> Fields {
     Fields::new("A wish for a declared report.")
-        .always("report", text("The name of its declaration."))
+        .always("report", text::NAME.schema("The name of its declaration."))
         .closed()
 }
 
@@ -135,7 +136,7 @@ fn experiment_status() -> Fields {
 
 fn report_file() -> Fields {
     Fields::new("A file of a report.")
-        .always("format", one_of_texts("What it is.", &["html", "json", "markdown"]))
+        .always("format", one_of_texts("What it is.", &REPORT_FORMATS))
         .always("blob", hash("SHA-256 of its bytes."))
         .always("bytes", whole("How many they are."))
 }

@@ -1,6 +1,8 @@
 //! Who is let in, on every route.
 
 use axum::http::{StatusCode, header};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use perennial_control::{NewKey, Scope};
 use perennial_server::Gate;
 use perennial_types::{TimeSpan, Timestamp};
@@ -84,6 +86,43 @@ async fn every_route_asks_for_its_scope_and_for_nothing_while_there_is_no_key() 
             assert!(!shut.contains(&let_in.status), "{method} {path}: {}", let_in.status);
         }
     }
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn a_browser_opens_pages_with_the_key_as_password_and_nothing_else() {
+    let stack = Stack::declared().await;
+    let (_, admin) = make(&stack, &[Scope::Admin]).await;
+    let (_, reader) = make(&stack, &[Scope::Read]).await;
+    let basic = |key: &str| format!("Basic {}", BASE64_STANDARD.encode(format!("anybody:{key}")));
+    let ask = async |key: &str, path: &str| {
+        stack.send("GET", path, &[("authorization", &basic(key))], Vec::new()).await
+    };
+    assert_eq!(ask(&reader, "/").await.status, StatusCode::OK);
+    assert_eq!(ask(&reader, "/v1/reports/nope/html").await.status, StatusCode::NOT_FOUND);
+    assert_eq!(ask("pk_wrong", "/").await.status, StatusCode::UNAUTHORIZED);
+    assert_eq!(ask(&admin, "/v1/status").await.status, StatusCode::UNAUTHORIZED);
+    // A browser that is told so asks its user.
+    let challenges = |answer: &Answer| {
+        let all = answer.headers.get_all(header::WWW_AUTHENTICATE).iter();
+        all.map(|one| one.to_str().unwrap().split(' ').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(challenges(&stack.ask("GET", "/", "").await), ["Bearer", "Basic"]);
+    assert_eq!(challenges(&stack.ask("GET", "/v1/status", "").await), ["Bearer"]);
+    stack.stop().await;
+}
+
+#[tokio::test]
+async fn the_document_of_a_service_says_whether_it_asks_for_a_key() {
+    let stack = Stack::declared().await;
+    let without = async |stack: &Stack| {
+        let document = stack.ask("GET", "/openapi.json", "").await.json();
+        let ways = document["paths"]["/v1/status"]["get"]["security"].as_array().unwrap().clone();
+        ways.contains(&json!({}))
+    };
+    assert!(without(&stack).await);
+    make(&stack, &[Scope::Admin]).await;
+    assert!(!without(&stack).await);
     stack.stop().await;
 }
 

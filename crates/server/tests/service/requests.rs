@@ -131,7 +131,7 @@ async fn declarations_are_planned_applied_and_shown() {
     assert_eq!((&project["hash"], &project["name"]), (&same["hash"], &json!("bikes")));
 
     let faulty = stack.ask("PUT", "/v1/project", &files(&PROJECT.replace("op: avg", "op: avrg"))).await;
-    assert_eq!(faulty.status, StatusCode::BAD_REQUEST);
+    assert_eq!(faulty.status, StatusCode::UNPROCESSABLE_ENTITY);
     let fault = faulty.json()["faults"][0].clone();
     assert_eq!((&fault["file"], &fault["line"]), (&json!("bikes.yaml"), &json!(21)), "{fault}");
 

@@ -12,20 +12,23 @@ use axum::extract::State;
 use perennial_gateway::{EntityReading, Selection};
 use perennial_types::{Row, Timestamp};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::{check_count, texts};
 use crate::App;
-use crate::body::{Body, json, members, take, take_text};
+use crate::body::{self, Body, members, take, take_text};
 use crate::problem::Problem;
 use crate::route::{Route, Scope};
 use crate::schemas::reference;
+use crate::text;
 
 pub(in crate::routes) fn routes() -> Vec<Route> {
     let read = Route::post(Scope::Read, "/get-online-features", read, "Feast's protocol of online reads")
         .body(reference("FeastRequest"))
+        .example(json!({"features": ["slot_demand:*"], "entities": {"slot": [5, 6]}}))
         .reply(reference("FeastReply"))
-        .may_be_missing();
+        .may_be_missing()
+        .may_be_unprocessable();
     vec![read]
 }
 
@@ -62,13 +65,19 @@ struct Column {
 
 async fn read(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<Reply>, Problem> {
     let what = "a request for online features";
-    let mut members = members(json(&body)?, what, &MEMBERS)?;
+    let mut members = members(body::json(&body)?, what, &MEMBERS)?;
     let full_names = flag(&mut members, "full_feature_names")?;
     // Versions of views are hashes here; the numbers that Feast would list do not exist.
     flag(&mut members, "include_feature_view_version_metadata")?;
-    let selection = match take_text(&mut members, what, "feature_service")? {
-        Some(model) => app.gateway.select_for_model(&model)?,
-        None => select(&app, &texts(take(&mut members, what, "features")?, "features")?)?,
+    let service = take_text(&mut members, what, "feature_service", &text::NAME)?;
+    let features = members.remove("features").filter(|features| !features.is_null());
+    let features = features.map(|features| texts(features, "features")).transpose()?;
+    let selection = match (service, features) {
+        (Some(model), _) => app.gateway.select_for_model(&model)?,
+        (None, Some(features)) => select(&app, &features)?,
+        (None, None) => {
+            return Err(Problem::unprocessable("give \"features\" or a \"feature_service\", which is a model"));
+        }
     };
     let names = names(&selection, full_names)?;
     let (columns, entities) = entities(&selection, take(&mut members, what, "entities")?)?;
@@ -104,7 +113,7 @@ fn names(selection: &Selection, full: bool) -> Result<Vec<String>, Problem> {
         let name = if full { format!("{view}__{feature}") } else { feature.to_owned() };
         if names.contains(&name) {
             let help = "ask with \"full_feature_names\": true";
-            return Err(Problem::invalid(format!("two of the features are called {name:?}; {help}")));
+            return Err(Problem::unprocessable(format!("two of the features are called {name:?}; {help}")));
         }
         names.push(name);
     }
@@ -119,14 +128,14 @@ fn entities(selection: &Selection, json: Value) -> Result<(Given, Vec<Row>), Pro
     let count = columns.values().map(Vec::len).max().unwrap_or(0);
     if let Some((name, values)) = columns.iter().find(|(_, values)| values.len() < count) {
         let problem = format!("entity column {name:?} has {} values, another has {count}", values.len());
-        return Err(Problem::invalid(problem));
+        return Err(Problem::unprocessable(problem));
     }
     check_count(count)?;
     let mut rows = Vec::with_capacity(count);
     for row in 0..count {
         let entity = columns.iter().map(|(name, values)| (name.clone(), values[row].clone()));
         let decoded = selection.entity().decode_json(&Value::Object(entity.collect()));
-        rows.push(decoded.map_err(|error| Problem::invalid(format!("entity {}: {error}", row + 1)))?);
+        rows.push(decoded.map_err(|error| Problem::unprocessable(format!("entity {}: {error}", row + 1)))?);
     }
     Ok((columns, rows))
 }

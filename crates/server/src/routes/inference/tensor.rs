@@ -4,14 +4,12 @@ use perennial_types::{DataType, Schema, did_you_mean};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::body::{members, take};
+use crate::body::{members, take, take_object, whole};
 use crate::problem::Problem;
+use crate::schemas::MOST_ROWS;
 
 /// The one output.
 pub(super) const PREDICTION: &str = "prediction";
-
-/// The most rows of one request.
-const MOST_ROWS: usize = 4_096;
 
 /// What is said of a tensor in an endpoint's metadata.
 #[derive(Serialize)]
@@ -79,13 +77,13 @@ pub(super) fn rows(inputs: Value, schema: &Schema) -> Result<Vec<Value>, Problem
         let rows = rows.get_or_insert_with(|| vec![Map::new(); data.len()]);
         if rows.len() != data.len() {
             let (first, found) = (rows.len(), data.len());
-            return Err(Problem::invalid(format!(
+            return Err(Problem::unprocessable(format!(
                 "input {name:?} has {found} rows and the ones before it {first}; all have the same"
             )));
         }
         for (row, value) in rows.iter_mut().zip(data) {
             if row.insert(name.clone(), value).is_some() {
-                return Err(Problem::invalid(format!("there are two inputs {name:?}")));
+                return Err(Problem::unprocessable(format!("there are two inputs {name:?}")));
             }
         }
     }
@@ -104,12 +102,11 @@ fn tensor(input: Value, index: usize, schema: &Schema) -> Result<(String, Vec<Va
     };
     let Some(column) = schema.column(&name) else {
         let help = did_you_mean(&name, schema.names());
-        return Err(Problem::invalid(format!("{what}: unknown column {name:?}{help}")));
+        return Err(Problem::unprocessable(format!("{what}: unknown column {name:?}{help}")));
     };
-    let binary =
-        input.remove("parameters").is_some_and(|parameters| parameters.get("binary_data_size").is_some());
-    if binary {
-        return Err(Problem::invalid(format!(
+    let parameters = take_object(&mut input, &what, "parameters")?;
+    if parameters.is_some_and(|parameters| parameters.contains_key("binary_data_size")) {
+        return Err(Problem::unprocessable(format!(
             "input {name:?}: binary tensors are not supported yet; send JSON"
         )));
     }
@@ -117,7 +114,7 @@ fn tensor(input: Value, index: usize, schema: &Schema) -> Result<(String, Vec<Va
     let datatype = take(&mut input, &what, "datatype")?;
     if !datatype.as_str().is_some_and(|given| wanted.contains(&given)) {
         let (column, wanted) = (column.data_type, wanted.join(", "));
-        return Err(Problem::invalid(format!(
+        return Err(Problem::unprocessable(format!(
             "input {name:?} is a column of type {column}: its datatype is one of {wanted}, found {datatype}"
         )));
     }
@@ -125,21 +122,22 @@ fn tensor(input: Value, index: usize, schema: &Schema) -> Result<(String, Vec<Va
     let data = flat(&name, take(&mut input, &what, "data")?)?;
     if data.len() != count {
         let found = data.len();
-        return Err(Problem::invalid(format!("input {name:?} has {found} values and a shape of {count}")));
+        return Err(Problem::unprocessable(format!(
+            "input {name:?} has {found} values and a shape of {count}"
+        )));
     }
     Ok((name, data))
 }
 
 /// The rows of a shape: `[n]` or `[n, 1]`.
 fn count(name: &str, shape: &Value) -> Result<usize, Problem> {
-    let sizes: Option<Vec<u64>> =
-        shape.as_array().and_then(|sizes| sizes.iter().map(Value::as_u64).collect());
+    let sizes: Option<Vec<u64>> = shape.as_array().and_then(|sizes| sizes.iter().map(whole).collect());
     let count = match sizes.as_deref() {
-        Some([count] | [count, 1]) => usize::try_from(*count).ok(),
+        Some([count] | [count, 1]) => Some(*count),
         Some(_) | None => None,
     };
     match count {
-        Some(count @ 1..=MOST_ROWS) => Ok(count),
+        Some(count) if (1..=u64::from(MOST_ROWS)).contains(&count) => Ok(count as usize),
         Some(_) => Err(Problem::invalid(format!(
             "input {name:?} has shape {shape}; a request has 1 to {MOST_ROWS} rows"
         ))),
@@ -217,7 +215,7 @@ mod tests {
             (temp(json!([1, 2]), json!([1, 2])), "has shape [1,2]; it is [n] or [n, 1]"),
             (temp(json!([-1]), json!([1])), "has shape [-1]"),
             (temp(json!([0]), json!([])), "a request has 1 to 4096 rows"),
-            (temp(json!([u64::MAX]), json!([])), "a request has 1 to 4096 rows"),
+            (temp(json!([4097]), json!([])), "a request has 1 to 4096 rows"),
             (temp(json!([2]), json!([1])), "has 1 values and a shape of 2"),
             (temp(json!([1]), json!(1)), "an array of one value a row"),
             (temp(json!([1]), json!([[[1]]])), "an array of one value a row"),
