@@ -14,6 +14,8 @@ pub(crate) enum Need {
     Linker,
     /// The programs of a Postgres server.
     Postgres,
+    /// A Python that makes virtual environments.
+    Python,
 }
 
 /// Directories whose entries hold the programs of one Postgres version each.
@@ -24,8 +26,10 @@ const NO_CLUSTER: (&str, &str) =
     ("/etc/postgresql-common/createcluster.d/perennial.conf", "create_main_cluster = false\n");
 
 impl Need {
-    /// Everything.
+    /// What building, playing and testing take.
     pub(crate) const ALL: &'static [Self] = &[Self::Linker, Self::Postgres];
+    /// What `contract` takes.
+    pub(crate) const CONTRACT: &'static [Self] = &[Self::Linker, Self::Postgres, Self::Python];
     /// What compiling takes; the image of `docker/` needs no more.
     pub(crate) const BUILD: &'static [Self] = &[Self::Linker];
 
@@ -45,6 +49,7 @@ impl Need {
         match self {
             Self::Linker => "a C compiler (cc)",
             Self::Postgres => "a Postgres server (initdb, postgres)",
+            Self::Python => "Python with venv (python3)",
         }
     }
 
@@ -53,6 +58,7 @@ impl Need {
         match self {
             Self::Linker => &["gcc", "libc6-dev"],
             Self::Postgres => &["postgresql"],
+            Self::Python => &["python3-venv"],
         }
     }
 
@@ -61,6 +67,11 @@ impl Need {
             Self::Linker => ["cc", "clang"].iter().any(|name| on_path(name)),
             Self::Postgres => {
                 on_path("initdb") || POSTGRES_VERSIONS.iter().any(|parent| has_initdb(Path::new(parent)))
+            }
+            // Debian packs what fills a virtual environment apart from Python.
+            Self::Python => {
+                let found = Command::new("python3").args(["-c", "import venv, ensurepip"]).output();
+                found.is_ok_and(|found| found.status.success())
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Developer automation: `cargo xtask <command>`. Run without a command for help.
 
 mod cargo;
+mod contract;
 #[cfg(test)]
 mod image;
 mod install;
@@ -22,6 +23,9 @@ cargo xtask <command>
   bench <name> [--json file] [options]
                    one benchmark: state, read, memory, w1, w3 or recovery; `cargo xtask bench --help` lists the
                    options
+  contract [--examples n]
+                   whether the service keeps what /openapi.json promises: schemathesis asks a service of its
+                   own, with n examples of each operation (200); a few minutes, and 20 examples are a start
   lint             formatting, clippy without warnings, the map of crates
   install [build]  only install what demo and test need, or what compiling needs
 
@@ -42,13 +46,16 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(rest),
         "bench" => bench(rest),
+        "contract" => install::install(Need::CONTRACT).and_then(|()| contract::contract(rest)),
         "lint" => without_arguments(command, rest).and_then(|()| lint()),
         "install" => Need::named(rest).and_then(install::install),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
         }
-        other => Err(anyhow::anyhow!("no command {other:?}; there are demo, test, bench, lint and install")),
+        other => Err(anyhow::anyhow!(
+            "no command {other:?}; there are demo, test, bench, contract, lint and install"
+        )),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,11 +13,11 @@ use serde_json::{Map, Value, json};
 
 use crate::App;
 use crate::body::{self, Body, members, take, take_text};
-use crate::text;
 use crate::parameters::{Form, Param, Params};
 use crate::problem::{Path, Problem};
 use crate::route::{Route, Scope};
 use crate::schemas::reference;
+use crate::text;
 
 pub(super) mod feast;
 

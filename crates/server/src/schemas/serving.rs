@@ -4,8 +4,8 @@ use utoipa::openapi::schema::{SchemaType, Type};
 use utoipa::openapi::{Object, ObjectBuilder, Schema};
 
 use super::{
-    Fields, any_object, anything, asked_instant, asked_number, hash, instant, list_of, map_of, nullable, number,
-    one_of_texts, reference, text, truth, whole,
+    Fields, any_object, anything, asked_instant, asked_number, hash, instant, list_of, map_of, nullable,
+    number, one_of_texts, reference, text, truth, whole,
 };
 use crate::text;
 
@@ -117,7 +117,10 @@ fn feast() -> Vec<(&'static str, Fields)> {
         (
             "FeastRequest",
             Fields::new("A request of Feast's SDK; give features or a feature service.")
-                .maybe("features", list_of(text(names)).schema_type(SchemaType::from_iter([Type::Array, Type::Null])))
+                .maybe(
+                    "features",
+                    list_of(text(names)).schema_type(SchemaType::from_iter([Type::Array, Type::Null])),
+                )
                 .maybe("feature_service", nullable(text::NAME.schema("A model, whose features are read.")))
                 .always(
                     "entities",
@@ -126,7 +129,10 @@ fn feast() -> Vec<(&'static str, Fields)> {
                         "The values of each entity column, all of a length.",
                     ),
                 )
-                .maybe("full_feature_names", nullable(truth("Whether names begin with the view's: view__feature.")))
+                .maybe(
+                    "full_feature_names",
+                    nullable(truth("Whether names begin with the view's: view__feature.")),
+                )
                 .maybe("include_feature_view_version_metadata", nullable(truth("Taken, and without effect.")))
                 .closed(),
         ),

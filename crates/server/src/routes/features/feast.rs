@@ -76,7 +76,9 @@ async fn read(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<Repl
         (Some(model), _) => app.gateway.select_for_model(&model)?,
         (None, Some(features)) => select(&app, &features)?,
         (None, None) => {
-            return Err(Problem::unprocessable("give \"features\" or a \"feature_service\", which is a model"));
+            return Err(Problem::unprocessable(
+                "give \"features\" or a \"feature_service\", which is a model",
+            ));
         }
     };
     let names = names(&selection, full_names)?;
