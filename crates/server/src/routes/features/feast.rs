@@ -72,6 +72,7 @@ async fn read(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<Repl
     let service = take_text(&mut members, what, "feature_service", &text::NAME)?;
     let features = members.remove("features").filter(|features| !features.is_null());
     let features = features.map(|features| texts(features, "features")).transpose()?;
+    let given = take(&mut members, what, "entities")?;
     let selection = match (service, features) {
         (Some(model), _) => app.gateway.select_for_model(&model)?,
         (None, Some(features)) => select(&app, &features)?,
@@ -82,7 +83,7 @@ async fn read(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<Repl
         }
     };
     let names = names(&selection, full_names)?;
-    let (columns, entities) = entities(&selection, take(&mut members, what, "entities")?)?;
+    let (columns, entities) = entities(&selection, given)?;
     let now = app.orchestrator.now();
     let (readings, _) = app.gateway.read(&selection, &entities, now)?;
     let keys = columns.values().map(|values| Column::given(values, now));
