@@ -25,7 +25,7 @@ const FILES: [(&str, &str); 2] = [
     ("hooks.py", include_str!("contract/hooks.py")),
 ];
 
-/// A run that takes longer is ended: 200 examples take ten minutes on two busy cores.
+/// A run that takes longer is ended: 200 examples take three minutes on two busy cores.
 const LONGEST: Duration = Duration::from_secs(45 * 60);
 
 /// Examples that are made of each operation, if nothing else is said.

@@ -46,6 +46,7 @@ const CASES: &[(&str, &str, &str, u16, &str)] = &[
     ("GET", "/v1/features/slot_demand", "", 422, "give it as ?slot=…"),
     ("GET", "/v1/features/slot_demand?slot=x", "", 422, "wants int64"),
     ("GET", "/v1/features/slot_demand?slit=1", "", 422, "did you mean \"slot\"?"),
+    ("GET", "/v1/features/slot_demand?%00=1", "", 422, "has no entity column"),
     ("GET", "/v1/features/slots?slot=1", "", 404, "no feature view \"slots\""),
     ("POST", "/v1/features", "{\"features\":[\"slot_demand.*\"]}", 400, "lacks the member \"entities\""),
     (
