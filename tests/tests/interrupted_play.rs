@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use bike_demand::{Figures, hours, play};
-use perennial_remote::Client;
+use perennial_remote::{Choices, Client, Decision};
 use perennial_tests::{Told, binary, data_dir, told};
-use perennial_types::{Stream, unit_draw};
+use perennial_types::{Stream, Timestamp, unit_draw};
 use player::{Options, Service};
 
 const KILLS: usize = 20;
@@ -18,7 +18,7 @@ async fn a_play_that_is_killed_twenty_times_ends_as_if_it_had_not_been() -> Resu
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     println!("seed of the kills: {seed}");
     let (quiet, disturbed) = (data_dir()?, data_dir()?);
-    let (undisturbed_figures, disturbed_figures) =
+    let ((undisturbed_figures, choices), (disturbed_figures, disturbed_choices)) =
         tokio::try_join!(undisturbed(quiet.path()), killed(disturbed.path(), seed))?;
     let (expected, found) = (told(quiet.path())?, told(disturbed.path())?);
 
@@ -30,6 +30,11 @@ async fn a_play_that_is_killed_twenty_times_ends_as_if_it_had_not_been() -> Resu
     assert_eq!(found, expected, "seed {seed}");
     assert_eq!(bits(&disturbed_figures), bits(&undisturbed_figures), "seed {seed}");
     assert!(disturbed_figures.repeated >= KILLS as u64 / 2, "the kills went unnoticed");
+
+    assert_eq!(disturbed_choices, choices, "seed {seed}");
+    // The probabilities of the experiment and of two hundred rollouts are those that versions were drawn with.
+    let p_value = choices.p_value.context("too few choices")?;
+    assert!(choices.rows > 3_000 && p_value > 0.001, "{choices:?}");
 
     for data in [quiet.path(), disturbed.path()] {
         no_skew(data)?;
@@ -60,16 +65,31 @@ fn complete(told: &Told, questions: usize) -> Result<()> {
     Ok(())
 }
 
-async fn undisturbed(data: &Path) -> Result<Figures> {
+async fn undisturbed(data: &Path) -> Result<(Figures, Choices)> {
     let service = Service::start(&binary()?, data, 0).await?;
     let client = Client::new(service.url())?;
     let figures = play(&client, &Options::default(), |_| {}).await?;
+    let choices = client.choices("bike").await?;
+    first_versions_are_in_force_until_they_are_replaced(&client).await?;
     service.stop().await?;
-    Ok(figures)
+    Ok((figures, choices))
+}
+
+/// What was decided about the versions of a model is in force until something else is.
+async fn first_versions_are_in_force_until_they_are_replaced(client: &Client) -> Result<()> {
+    for (at, first) in [("2011-03-19T12:00:00Z", true), ("2012-06-01T00:00:00Z", false)] {
+        let then = client.why_then("bike-raw", Timestamp::parse(at)?).await?;
+        let about = |decision: &&Decision| decision.about == "versions of bike-raw";
+        let about: Vec<_> = then.decisions.iter().filter(about).collect();
+        assert_eq!(about.len(), 1, "{}", then.sentence);
+        assert_eq!(about[0].reason.contains("first version"), first, "{}", then.sentence);
+        assert!(!then.sentence.contains("first version is due"), "{}", then.sentence);
+    }
+    Ok(())
 }
 
 /// The same play; the service is killed at random questions and started again on its port and directory.
-async fn killed(data: &Path, seed: u64) -> Result<Figures> {
+async fn killed(data: &Path, seed: u64) -> Result<(Figures, Choices)> {
     let program = binary()?;
     let service = Service::start(&program, data, 0).await?;
     let url = service.url().to_owned();
@@ -98,8 +118,9 @@ async fn killed(data: &Path, seed: u64) -> Result<Figures> {
         asked.send_replace(progress.done);
     });
     let (figures, service) = tokio::join!(playing, killer);
+    let choices = client.choices("bike").await?;
     service?.stop().await?;
-    figures
+    Ok((figures?, choices))
 }
 
 /// The skew check in a process of its own, by other batches and shards than the service's.

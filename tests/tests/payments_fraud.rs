@@ -21,6 +21,7 @@ async fn drift_opens_an_episode_and_what_wrong_labels_taught_is_refused_or_rolle
     let figures = play(&client, &Options::default(), |_| {}).await?;
     let told = Told::read(&client, &MODELS).await?;
     let experiments = client.experiments().await?;
+    let choices = client.choices("fraud").await?;
     service.stop().await?;
 
     assert_eq!(figures.answers.len(), payments()?.len());
@@ -28,6 +29,8 @@ async fn drift_opens_an_episode_and_what_wrong_labels_taught_is_refused_or_rolle
     adapted_after_the_change(&told)?;
     refused_and_rolled_back(&told)?;
     assert_eq!(experiments.len(), 1, "{experiments:?}");
+    // An account counts once, however many payments it makes.
+    ensure!(choices.rows > 300 && choices.p_value.context("too few accounts")? > 0.001, "{choices:?}");
     accounts_are_split_evenly(&figures)
 }
 
