@@ -7,6 +7,9 @@
 //! position u64 | event_time i64 | available_at i64 | stream u8 | lengths of source, key, id u32 each
 //!   | source | key | id | payload
 //! ```
+//!
+//! The highest bit of the stream says that the next frame was appended together with this one: a log that
+//! ends between them ends before the first of them.
 
 use std::io;
 use std::sync::Arc;
@@ -23,6 +26,8 @@ pub(crate) const MAX_BODY: usize = 64 << 20;
 const PREFIX: usize = 8;
 const HEADER: usize = 8 + 8 + 8 + 1 + 4 + 4 + 4;
 const CHUNK: usize = 256 << 10;
+/// Set in the stream of a frame whose append goes on in the next frame.
+const GOES_ON: u8 = 0x80;
 
 /// The length of an entry's frame in bytes.
 pub(crate) fn frame_len(entry: &Entry) -> usize {
@@ -41,8 +46,9 @@ pub(crate) fn refusal(entry: &Entry) -> Option<String> {
     }
 }
 
-/// Append the frame of a record to `buffer`. The entry was not refused by [`refusal`], so its lengths fit.
-pub(crate) fn encode(position: Position, entry: &Entry, buffer: &mut Vec<u8>) {
+/// Append the frame of a record to `buffer`; `goes_on` says that the next frame belongs to the same append.
+/// The entry was not refused by [`refusal`], so its lengths fit.
+pub(crate) fn encode(position: Position, entry: &Entry, goes_on: bool, buffer: &mut Vec<u8>) {
     let start = buffer.len();
     let length = (frame_len(entry) - PREFIX) as u32;
     buffer.extend_from_slice(&length.to_le_bytes());
@@ -50,7 +56,7 @@ pub(crate) fn encode(position: Position, entry: &Entry, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(&position.0.to_le_bytes());
     buffer.extend_from_slice(&entry.event_time.micros().to_le_bytes());
     buffer.extend_from_slice(&entry.available_at.micros().to_le_bytes());
-    buffer.push(entry.stream.code());
+    buffer.push(entry.stream.code() | if goes_on { GOES_ON } else { 0 });
     for text in [&entry.source, &entry.key, &entry.id] {
         buffer.extend_from_slice(&(text.len() as u32).to_le_bytes());
     }
@@ -84,12 +90,13 @@ pub(crate) struct FrameScan {
     chunk: Vec<u8>,
     used: usize,
     source: Arc<str>,
+    goes_on: bool,
 }
 
 impl FrameScan {
     /// From a frame that starts at `offset` and has position `expected`.
     pub(crate) fn new(file: Arc<dyn ReadFile>, offset: u64, expected: Position) -> Self {
-        Self { file, offset, expected, chunk: Vec::new(), used: 0, source: "".into() }
+        Self { file, offset, expected, chunk: Vec::new(), used: 0, source: "".into(), goes_on: false }
     }
 
     /// From the first frame; `None` when the file does not begin with the magic bytes, as a new one that was
@@ -103,6 +110,11 @@ impl FrameScan {
     /// Where the next frame starts, in bytes.
     pub(crate) fn offset(&self) -> u64 {
         self.offset
+    }
+
+    /// Whether the append of the last frame goes on in the next one.
+    pub(crate) fn within_append(&self) -> bool {
+        self.goes_on
     }
 
     /// Forget what was read ahead, so that the next step sees the file as it is now.
@@ -132,7 +144,8 @@ impl FrameScan {
             return Ok(Step::Bad("the checksum does not fit".to_owned()));
         }
         match parse_body(body, self.expected, &mut self.source) {
-            Ok(record) => {
+            Ok((record, goes_on)) => {
+                self.goes_on = goes_on;
                 self.used += PREFIX + body_len;
                 self.offset += (PREFIX + body_len) as u64;
                 self.expected = self.expected.next();
@@ -157,12 +170,14 @@ impl FrameScan {
     }
 }
 
-fn parse_body(body: &[u8], expected: Position, last_source: &mut Arc<str>) -> Result<Record, String> {
+/// The record of a body, and whether its append goes on.
+fn parse_body(body: &[u8], expected: Position, last_source: &mut Arc<str>) -> Result<(Record, bool), String> {
     let position = Position(u64_at(body, 0));
     if position != expected {
         return Err(format!("a frame of position {position} where {expected} belongs"));
     }
-    let stream = Stream::from_code(body[24]).ok_or_else(|| format!("stream code {}", body[24]))?;
+    let (code, goes_on) = (body[24] & !GOES_ON, body[24] & GOES_ON != 0);
+    let stream = Stream::from_code(code).ok_or_else(|| format!("stream code {code}"))?;
     let (mut texts, mut rest) = ([""; 3], &body[HEADER..]);
     for (i, text) in texts.iter_mut().enumerate() {
         let length = u32_at(body, 25 + 4 * i) as usize;
@@ -183,7 +198,7 @@ fn parse_body(body: &[u8], expected: Position, last_source: &mut Arc<str>) -> Re
         id: texts[2].into(),
         payload: rest.to_vec(),
     };
-    Ok(Record { position, entry })
+    Ok((Record { position, entry }, goes_on))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -57,7 +57,7 @@ pub enum Durability {
 pub enum Order {
     /// It becomes that of the last record.
     Clamp,
-    /// The entry is refused: [`Appended::OutOfOrder`].
+    /// An event is refused, [`Appended::OutOfOrder`]; an entry of another stream becomes that of the last record.
     Refuse,
 }
 
@@ -75,7 +75,7 @@ pub enum Appended {
     },
 }
 
-/// Entries that are appended together. They are not a transaction: a crash may keep the first of them.
+/// Entries that are appended together: after a crash all of those that were placed are in the log, or none.
 #[derive(Clone, Debug)]
 pub struct Batch {
     /// The entries in order.

@@ -85,8 +85,11 @@ impl LogReader {
                     let Step::Frame(record) = scan.step().map_err(LogError::io("read", &path))? else {
                         break;
                     };
-                    self.index.note(last.first, &record, offset);
-                    head = head.max(record.position);
+                    // An append is seen as a whole or not at all.
+                    if !scan.within_append() {
+                        self.index.note(last.first, &record, offset);
+                        head = head.max(record.position);
+                    }
                 }
             }
             Open::Nothing => {}

@@ -71,7 +71,7 @@ fn tidy(files: &dyn Files, dir: &Path) -> Result<Listing, LogError> {
     Listing::of(files, dir)
 }
 
-/// Continue the active segment after its last good frame.
+/// Continue the active segment after its last whole append.
 fn resume(
     files: &dyn Files,
     dir: &Path,
@@ -87,17 +87,27 @@ fn resume(
     let scan = FrameScan::start(read, first).map_err(failed)?;
     let (len, reason) = match scan {
         None => (0, "the file does not begin as a log does".to_owned()),
-        Some(mut scan) => loop {
-            let offset = scan.offset();
-            match scan.step().map_err(failed)? {
-                Step::Frame(record) => {
-                    index.note(first, &record, offset);
-                    head = record.position;
+        Some(mut scan) => {
+            let mut whole = scan.offset();
+            // Frames of an append whose end was not seen yet.
+            let mut begun = Vec::new();
+            loop {
+                let offset = scan.offset();
+                match scan.step().map_err(failed)? {
+                    Step::Frame(record) => {
+                        head = if scan.within_append() { head } else { record.position };
+                        begun.push((record, offset));
+                        if !scan.within_append() {
+                            begun.drain(..).for_each(|(record, offset)| index.note(first, &record, offset));
+                            whole = scan.offset();
+                        }
+                    }
+                    Step::End if begun.is_empty() => break (whole, String::new()),
+                    Step::End => break (whole, "an append without its end".to_owned()),
+                    Step::Bad(reason) => break (whole, reason),
                 }
-                Step::End => break (offset, String::new()),
-                Step::Bad(reason) => break (offset, reason),
             }
-        },
+        }
     };
     if size > len {
         *cut = Some(Cut { path: path.clone(), offset: len, bytes: size - len, after: head, reason });

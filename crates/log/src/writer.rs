@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, mpsc};
 
-use perennial_types::{Entry, Position, Record, Timestamp};
+use perennial_types::{Entry, Position, Record, Stream, Timestamp};
 
 use crate::commit::Group;
 use crate::dedupe::Dedupe;
@@ -110,8 +110,14 @@ impl Writer {
             Job::Append(batch, reply) => {
                 staged.appends += 1;
                 let order = batch.order;
+                let first = staged.records.len();
                 let entries = batch.entries.into_iter();
                 let appended = entries.map(|entry| self.place(entry, order, staged)).collect();
+                let placed = &staged.records[first..];
+                for (i, record) in placed.iter().enumerate() {
+                    let goes_on = i + 1 < placed.len();
+                    frame::encode(record.position, &record.entry, goes_on, &mut staged.frames);
+                }
                 match batch.durability {
                     Durability::Synced => staged.for_sync.push(Waiting::Append(reply, appended)),
                     Durability::Written => staged.for_write.push(Waiting::Append(reply, appended)),
@@ -120,7 +126,7 @@ impl Writer {
         }
     }
 
-    /// Give an entry its position and frame, or say why it gets none.
+    /// Give an entry its position, or say why it gets none.
     fn place(&mut self, mut entry: Entry, order: Order, staged: &mut Staged) -> Appended {
         let last = self.last_available_at;
         if let Some(position) = self.dedupe.find(&entry, entry.available_at.max(last)) {
@@ -128,15 +134,14 @@ impl Writer {
         }
         if entry.available_at < last {
             match order {
-                Order::Refuse => return Appended::OutOfOrder { last },
-                Order::Clamp => entry.available_at = last,
+                Order::Refuse if entry.stream == Stream::Event => return Appended::OutOfOrder { last },
+                Order::Refuse | Order::Clamp => entry.available_at = last,
             }
         }
         let position = self.next;
         self.next = position.next();
         self.last_available_at = entry.available_at;
         self.dedupe.insert(position, &entry);
-        frame::encode(position, &entry, &mut staged.frames);
         staged.records.push(Record { position, entry });
         Appended::At(position)
     }

@@ -1,5 +1,6 @@
 //! What a crash leaves.
 
+use perennial_log::LogReader;
 use perennial_testkit::{Crash, FaultyFiles};
 use perennial_types::Position;
 use proptest::prelude::*;
@@ -24,17 +25,19 @@ fn play() -> impl Strategy<Value = Play> {
 }
 
 /// Append until the machine goes down, crash, open again. The claim: what was acknowledged as synced is
-/// there, in order, at its position; and what is there is a prefix of what was appended.
+/// there, in order, at its position; and what is there is a prefix of what was appended, in whole batches.
 fn survives(files: &FaultyFiles, play: &Play) -> Result<(), String> {
     let options = options(play.segment_bytes);
     let mut sent = Vec::new();
     let mut acknowledged = Position::START;
+    let mut ends = vec![0];
     files.stop_after(play.operations);
     if let Ok(log) = open(files, options.clone()) {
         let mut tickets = Vec::new();
         for (count, wait) in &play.batches {
             let first = sent.len();
             sent.extend((first..first + count).map(|i| entry(&format!("e{i}"), i as i64)));
+            ends.push(sent.len() as u64);
             let batch = sent[first..].to_vec();
             tickets.push((*wait, log.append(if *wait { synced(batch) } else { written(batch) })));
             if sent.len() % 3 == 0 {
@@ -57,6 +60,9 @@ fn survives(files: &FaultyFiles, play: &Play) -> Result<(), String> {
         if record.position.0 != i as u64 + 1 || record.entry != sent[i] {
             return Err(format!("record {i} is {record:?}"));
         }
+    }
+    if !ends.contains(&log.head().0) {
+        return Err(format!("half a batch: head {}, batches end at {ends:?}", log.head()));
     }
     if found.len() as u64 != log.head().0 || log.head() < acknowledged {
         return Err(format!("{} records, head {}, {acknowledged} acknowledged", found.len(), log.head()));
@@ -96,7 +102,8 @@ fn without_syncs_the_same_test_finds_a_loss() {
 fn a_torn_end_is_cut_at_every_byte_of_the_last_frame() {
     let whole = FaultyFiles::new();
     let log = open(&whole, options(1 << 20)).unwrap();
-    log.append(synced(vec![entry("a", 1), entry("b", 2)])).wait().unwrap();
+    log.append(synced(vec![entry("a", 1)])).wait().unwrap();
+    log.append(synced(vec![entry("b", 2)])).wait().unwrap();
     log.close();
     let path = dir().join("00000000000000000001.frames");
     let bytes = whole.content(&path).unwrap();
@@ -115,12 +122,42 @@ fn a_torn_end_is_cut_at_every_byte_of_the_last_frame() {
 }
 
 #[test]
+fn an_append_that_is_torn_anywhere_is_cut_as_a_whole() {
+    let whole = FaultyFiles::new();
+    let log = open(&whole, options(1 << 20)).unwrap();
+    log.append(synced(vec![entry("a", 1)])).wait().unwrap();
+    let path = dir().join("00000000000000000001.frames");
+    let before = whole.content(&path).unwrap().len();
+    log.append(synced(vec![entry("b", 2), entry("a", 2), entry("c", 3), entry("d", 4)])).wait().unwrap();
+    log.close();
+    let bytes = whole.content(&path).unwrap();
+    for len in before..=bytes.len() {
+        let files = FaultyFiles::new();
+        files.append(&path).unwrap().write(&bytes[..len]).unwrap();
+        let torn = len < bytes.len();
+        let reader = LogReader::open_with(Arc::new(files.clone()), dir()).unwrap();
+        assert_eq!(reader.head(), Position(if torn { 1 } else { 4 }), "a reader beside the log, {len} bytes");
+        let log = open(&files, options(1 << 20)).unwrap();
+        assert_eq!(log.head(), reader.head(), "{len} of {} bytes", bytes.len());
+        assert_eq!(
+            log.opened().cut.as_ref().map_or(0, |cut| cut.bytes),
+            (len - before) as u64 * u64::from(torn)
+        );
+        let next = log.append(synced(vec![entry("c", 5)])).wait().unwrap();
+        let expected = if torn { Appended::At(Position(2)) } else { Appended::Duplicate(Position(3)) };
+        assert_eq!(next, [expected], "what was cut is no duplicate");
+    }
+}
+
+#[test]
 fn a_flipped_bit_cuts_from_its_frame_on_and_is_reported() {
     let path = dir().join("00000000000000000001.frames");
     for damaged in 0..3_usize {
         let files = FaultyFiles::new();
         let log = open(&files, options(1 << 20)).unwrap();
-        log.append(synced((0..3).map(|i| entry(&i.to_string(), i)).collect())).wait().unwrap();
+        for i in 0..3 {
+            log.append(synced(vec![entry(&i.to_string(), i)])).wait().unwrap();
+        }
         log.close();
         let frame = (files.content(&path).unwrap().len() - 16) / 3;
         for at in 0..frame {
