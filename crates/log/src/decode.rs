@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use perennial_types::{AvailableAt, Entry, Kind, Row, RowError, SourceSpec, Stream, Timestamp, Value};
+use serde_json::Value as Json;
 use serde_json::value::RawValue;
-use serde_json::{Value as Json, json};
 
-/// Bytes of a refused input that are kept.
-const KEPT_BYTES: usize = 4096;
+pub use crate::letter::{DeadLetter, Origin};
 
 /// Why a row is no event of its source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +14,17 @@ pub enum DecodeError {
     /// Not JSON.
     #[error("not JSON: {0}")]
     Json(String),
+    /// Bytes that are not of their format.
+    #[error("not {format}: {reason}")]
+    Bytes {
+        /// The format.
+        format: &'static str,
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// Written by a schema that does not fit the source.
+    #[error("{0}")]
+    Schema(String),
     /// A row that does not fit the schema.
     #[error(transparent)]
     Row(#[from] RowError),
@@ -37,52 +47,20 @@ impl DecodeError {
     }
 }
 
-/// Input that was refused, with what is needed to repair it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// Why.
-    pub reason: String,
-    /// The original text, at most 4096 bytes of it.
-    pub payload: String,
-    /// Its line in the input, or its place in a JSON array; from 1.
-    pub line: usize,
-}
-
-impl DeadLetter {
-    /// A dead letter for input number `line`, counted from 1.
-    pub fn new(reason: impl ToString, original: &[u8], line: usize) -> Self {
-        let kept = &original[..original.len().min(KEPT_BYTES)];
-        Self { reason: reason.to_string(), payload: String::from_utf8_lossy(kept).into_owned(), line }
-    }
-
-    /// The entry of the dead-letter stream: what was sent to `source`, and refused at `at`.
-    pub fn entry(&self, source: &str, at: Timestamp) -> Entry {
-        let payload = json!({"reason": self.reason, "line": self.line, "payload": self.payload});
-        Entry {
-            stream: Stream::DeadLetter,
-            source: source.into(),
-            key: "".into(),
-            event_time: at,
-            available_at: at,
-            id: "".into(),
-            payload: payload.to_string().into_bytes(),
-        }
-    }
-}
-
 /// Decode a request body: a JSON object, a JSON array of objects, or an object a line. One result a row, in
 /// order; a bad line spoils only itself, and a body that is no JSON array though it begins as one is a
 /// single dead letter. `arrival` is the instant of admission.
 pub fn decode_events(source: &SourceSpec, body: &[u8], arrival: Timestamp) -> Vec<Result<Entry, DeadLetter>> {
     let decode = |(i, text): (usize, &[u8])| {
         let decoded = parse(text).and_then(|json| decode_event(source, &json, arrival));
-        decoded.map_err(|error| DeadLetter::new(error, text, i + 1))
+        decoded.map_err(|error| DeadLetter::new(error, text, Origin::Request { line: i + 1 }))
     };
     if body.trim_ascii_start().first() == Some(&b'[') {
         return match serde_json::from_slice::<Vec<&RawValue>>(body) {
             Ok(rows) => rows.iter().map(|row| row.get().as_bytes()).enumerate().map(decode).collect(),
             Err(error) => {
-                vec![Err(DeadLetter::new(DecodeError::Json(error.to_string()), body.trim_ascii(), 1))]
+                let from = Origin::Request { line: 1 };
+                vec![Err(DeadLetter::new(DecodeError::Json(error.to_string()), body.trim_ascii(), from))]
             }
         };
     }
@@ -99,19 +77,23 @@ pub fn decode_events(source: &SourceSpec, body: &[u8], arrival: Timestamp) -> Ve
 /// # Errors
 /// When the row does not fit the schema, or has no time or id where the source says they are.
 pub fn decode_event(source: &SourceSpec, json: &Json, arrival: Timestamp) -> Result<Entry, DecodeError> {
-    let row = source.schema.decode_json(json)?;
+    entry_of(source, &source.schema.decode_json(json)?, arrival)
+}
+
+/// The event of a row. `arrival` is the instant of admission.
+pub(crate) fn entry_of(source: &SourceSpec, row: &Row, arrival: Timestamp) -> Result<Entry, DecodeError> {
     let available_at = match &source.available_at {
         AvailableAt::Arrival => arrival,
-        AvailableAt::Column(column) => time_of(source, &row, column, "available_at")?,
+        AvailableAt::Column(column) => time_of(source, row, column, "available_at")?,
     };
     Ok(Entry {
         stream: Stream::Event,
         source: Arc::clone(&source.name),
         key: "".into(),
-        event_time: time_of(source, &row, &source.event_time, "event time")?,
+        event_time: time_of(source, row, &source.event_time, "event time")?,
         available_at,
-        id: id_of(source, &row)?,
-        payload: source.schema.encode_json(&row).to_string().into_bytes(),
+        id: id_of(source, row)?,
+        payload: source.schema.encode_json(row).to_string().into_bytes(),
     })
 }
 
@@ -123,7 +105,7 @@ pub fn decode_row(source: &SourceSpec, payload: &[u8]) -> Result<Row, DecodeErro
     Ok(source.schema.decode_json(&parse(payload)?)?)
 }
 
-fn parse(text: &[u8]) -> Result<Json, DecodeError> {
+pub(crate) fn parse(text: &[u8]) -> Result<Json, DecodeError> {
     serde_json::from_slice(text).map_err(|error| DecodeError::Json(error.to_string()))
 }
 
@@ -216,10 +198,10 @@ mod tests {
         let results = decode(&format!("{ROW}\n{{\"cnt\": \n{{\"event_id\": \"b\"}}\n{ROW}"));
         assert!(results[0].is_ok() && results[3].is_ok());
         let broken = results[1].clone().unwrap_err();
-        assert_eq!((broken.line, &*broken.payload), (2, "{\"cnt\":"));
+        assert_eq!((broken.from, &*broken.original), (Origin::Request { line: 2 }, &b"{\"cnt\":"[..]));
         assert!(broken.reason.starts_with("not JSON: "), "{}", broken.reason);
         let missing = results[2].clone().unwrap_err();
-        assert_eq!((missing.line, &*missing.reason), (3, "column \"hour\" is missing"));
+        assert_eq!(missing.reason, "column \"hour\" is missing");
         let entry = missing.entry("demand", ARRIVAL);
         assert_eq!(
             String::from_utf8(entry.payload).unwrap(),
@@ -228,11 +210,10 @@ mod tests {
     }
 
     #[test]
-    fn a_dead_letter_is_bounded_whatever_was_sent() {
+    fn any_bytes_are_refused_with_a_reason() {
         let mut body = vec![b'['; 10];
         body.extend(vec![0xff; 10_000]);
-        let letter = decode_events(&source(AvailableAt::Arrival), &body, ARRIVAL).remove(0).unwrap_err();
-        assert!(letter.payload.chars().count() <= KEPT_BYTES);
+        assert!(decode_events(&source(AvailableAt::Arrival), &body, ARRIVAL)[0].is_err());
         assert!(decode(&"[".repeat(10_000))[0].is_err());
     }
 

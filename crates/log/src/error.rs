@@ -70,6 +70,18 @@ pub enum LogError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A topic of Kafka cannot be read as it should.
+    #[error("cannot {doing} topic {topic:?} at {brokers}: {reason}")]
+    Kafka {
+        /// The verb.
+        doing: &'static str,
+        /// The topic.
+        topic: String,
+        /// The brokers that were given.
+        brokers: String,
+        /// What the client said.
+        reason: String,
+    },
     /// A file with content that cannot be used.
     #[error("{}: {reason}", .path.display())]
     Content {
@@ -85,7 +97,7 @@ impl LogError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
-            Self::Io { .. } | Self::Stopped { .. } => Kind::Unavailable,
+            Self::Io { .. } | Self::Stopped { .. } | Self::Kafka { .. } => Kind::Unavailable,
             Self::Damaged { .. } | Self::Gap { .. } => Kind::Internal,
             Self::Retired { .. } => Kind::NotFound,
             Self::Entry { .. } | Self::Content { .. } => Kind::Invalid,

@@ -2,8 +2,9 @@
 //!
 //! It decides positions, duplicates, and when a record is safe. It appends frames to an active segment,
 //! syncs them in groups, turns closed segments into Parquet, reads all of it back, and is the one owner of
-//! file formats: JSON bodies into entries ([`decode`]), files of rows ([`files`]), tables ([`table`]). It
-//! never interprets what a record means.
+//! formats: JSON bodies into entries ([`decode`]), messages in Avro, Protocol Buffers and others ([`formats`]),
+//! files of rows ([`files`]), tables ([`table`]); and of Kafka, whose topics it reads ([`kafka`]). It never
+//! interprets what a record means.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -38,8 +39,11 @@ pub mod decode;
 mod dedupe;
 mod error;
 pub mod files;
+pub mod formats;
 mod frame;
 mod index;
+pub mod kafka;
+mod letter;
 mod log;
 mod reader;
 mod recover;

@@ -50,7 +50,7 @@ impl ControlFold {
             Stream::Control => {
                 Ok(Some(Input::Control { position: record.position, record: control_record(record)? }))
             }
-            Stream::Event | Stream::DeadLetter => Ok(None),
+            Stream::Event | Stream::DeadLetter | Stream::Progress => Ok(None),
         }
     }
 }

@@ -5,13 +5,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value as Json;
 
-use crate::cli::{Lineage, Named, Question, Server};
+use crate::cli::{DeadLetters, Lineage, Named, Question, Server};
 use crate::output::say;
 
 pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
     let answer = match question {
         Question::Ready { server } => get(&server, "/v2/health/ready", &[]).await?,
         Question::Status { server } => get(&server, "/v1/status", &[]).await?,
+        Question::Sources { server } => get(&server, "/v1/sources", &[]).await?,
         Question::Models { server } => get(&server, "/v1/models", &[]).await?,
         Question::Runs { model, state, server } => {
             get(&server, "/v1/runs", &[("model", model), ("state", state)]).await?
@@ -44,6 +45,19 @@ pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
         Question::Rollback { model, to, reason, at, server } => {
             server.client()?.rollback(&model, to, &reason, at).await?
         }
+    };
+    say(serde_json::to_string_pretty(&answer)?);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Look at what was refused, or send it again.
+pub(crate) async fn dead_letters(command: DeadLetters) -> anyhow::Result<ExitCode> {
+    let answer = match command {
+        DeadLetters::List { source, limit, server } => {
+            let path = format!("/v1/sources/{source}/dead-letters");
+            get(&server, &path, &[("page_size", Some(limit.to_string()))]).await?
+        }
+        DeadLetters::Redrive { source, at, server } => server.client()?.redrive(&source, at).await?,
     };
     say(serde_json::to_string_pretty(&answer)?);
     Ok(ExitCode::SUCCESS)

@@ -58,6 +58,9 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// What was refused of a source: look at it, and send it again once what was wrong is right
+    #[command(subcommand)]
+    DeadLetters(DeadLetters),
     /// Replay the log and compare every feature that was served, bit by bit
     Skew(SkewOptions),
     /// Make, list and revoke the keys that callers bring
@@ -122,6 +125,9 @@ pub(crate) struct ServeOptions {
     /// Directory with the Postgres programs for the embedded database
     #[arg(long, env = "PERENNIAL_PG_BIN")]
     pub(crate) pg_bin: Option<PathBuf>,
+    /// Kafka brokers for sources that read a topic: host:port, more of them separated by commas
+    #[arg(long, env = "PERENNIAL_KAFKA_BROKERS")]
+    pub(crate) kafka_brokers: Option<String>,
     /// Declarations to apply at the start: a directory of YAML files, or one file
     #[arg(long)]
     pub(crate) project: Option<PathBuf>,
@@ -191,6 +197,31 @@ pub(crate) enum KeyCommand {
     },
 }
 
+/// What is done with rows that were refused.
+#[derive(Subcommand, Clone, Debug)]
+pub(crate) enum DeadLetters {
+    /// Those that are no events yet, oldest first, with the reason, where they came from and what was sent
+    List {
+        /// The source
+        source: String,
+        /// How many at most
+        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// Send all of them again, as the source is declared now; each becomes an event once
+    Redrive {
+        /// The source
+        source: String,
+        /// The instant on the event clock at which they arrive
+        #[arg(long)]
+        at: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+}
+
 /// Who keeps the keys: a running service, or the data directory of a stopped one.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Keeper {
@@ -215,6 +246,11 @@ pub(crate) enum Question {
     },
     /// Where the service stands
     Status {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// The declared sources: lag behind their topics, trouble, dead letters
+    Sources {
         #[command(flatten)]
         server: Server,
     },

@@ -5,9 +5,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use perennial_log::formats;
 use perennial_project::Project;
-use perennial_remote::{ProjectFile, RemoteError};
-use perennial_types::Timestamp;
+use perennial_remote::{ProjectFile, Registry, RemoteError};
+use perennial_types::{Kind, StreamSpec, Timestamp};
 
 use crate::cli::Server;
 use crate::output::say;
@@ -37,7 +38,7 @@ pub(crate) fn read(project: &Path) -> anyhow::Result<Vec<(String, String)>> {
     paths.iter().map(read).collect()
 }
 
-pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
+pub(crate) async fn validate(project: &Path) -> anyhow::Result<ExitCode> {
     let files = read(project)?;
     match Project::parse(&files) {
         Ok(parsed) => {
@@ -46,7 +47,7 @@ pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
             for view in plan.views {
                 say(format!("  view {:?} takes about {} bytes for each key", view.name, view.bytes_per_key));
             }
-            Ok(ExitCode::SUCCESS)
+            compare_with_registries(&parsed).await
         }
         Err(faults) => {
             eprintln!("{}", listed(&faults));
@@ -54,6 +55,33 @@ pub(crate) fn validate(project: &Path) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Compare the columns of every source with what its topic is written by, as far as its registry can be asked.
+async fn compare_with_registries(project: &Project) -> anyhow::Result<ExitCode> {
+    let mut differences = Vec::new();
+    for source in &project.sources {
+        let StreamSpec::Kafka(stream) = &source.stream else { continue };
+        let Some(address) = &stream.registry else { continue };
+        let subject = format!("{}-value", stream.topic);
+        match Registry::new(address)?.latest(&subject).await {
+            Ok(written) => {
+                let found = formats::differences(source, stream, &written);
+                if found.is_empty() {
+                    say(format!("  source {:?} fits subject {subject:?} of {address}", source.name));
+                }
+                differences.extend(found.into_iter().map(|one| (&source.name, one)));
+            }
+            Err(error) if error.kind() == Kind::NotFound => {
+                say(format!("  source {:?}: {address} has no subject {subject:?} yet", source.name));
+            }
+            Err(error) => say(format!("  source {:?} was not compared with its topic: {error}", source.name)),
+        }
+    }
+    for (source, difference) in &differences {
+        eprintln!("Source {source:?}: stream.kafka.registry: {difference}");
+    }
+    Ok(if differences.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 pub(crate) async fn plan(project: &Path, server: &Server) -> anyhow::Result<ExitCode> {

@@ -25,10 +25,11 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Serve(options) => block_on(serve::run(options)),
-        Command::Validate { project } => declarations::validate(&project),
+        Command::Validate { project } => block_on(declarations::validate(&project)),
         Command::Plan { project, server } => block_on(declarations::plan(&project, &server)),
         Command::Apply { project, at, server } => block_on(declarations::apply(&project, at, &server)),
         Command::Import { source, file, at, server } => block_on(import::run(&source, &file, at, &server)),
+        Command::DeadLetters(command) => block_on(ask::dead_letters(command)),
         Command::Skew(options) => skew::run(&options),
         Command::Key(command) => block_on(keys::run(command)),
         Command::Ask(question) => block_on(ask::run(question)),

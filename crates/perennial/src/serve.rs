@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use perennial_gateway::{Gateway, GatewayFold};
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, ControlHandle, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Fold, Pipeline, PipelineOptions};
+use perennial_pipeline::{Fold, Pipeline, PipelineOptions, Sources};
 use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Store};
 use perennial_types::Clock;
@@ -57,11 +57,13 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         async move { orchestrator.drive_wall().await }
     });
     let local = listener.local_addr()?;
-    let app = Arc::new(App::new(gateway, orchestrator, gate, clock));
+    let sources = Sources::start(pipeline.clone(), options.kafka_brokers.clone(), Arc::clone(&clock));
+    let app = Arc::new(App::new(gateway, orchestrator, sources.clone(), gate, clock));
     tracing::info!(address = %local, ready_ms = begun.elapsed().as_millis() as u64, "ready");
     println!("listening on http://{local}");
     perennial_server::serve(listener, app, stopping.wait()).await?;
     driver.abort();
+    sources.stop().await;
     pipeline.close().await?;
     store.close().await;
     database.stop().await?;

@@ -176,7 +176,11 @@ impl Fold for EngineFold {
                 self.revision = declared.revision();
                 self.engine.set_views(declared.views(), &self.reader, record.position)
             }
-            Stream::Control | Stream::Prediction | Stream::Feedback | Stream::DeadLetter => Ok(()),
+            Stream::Control
+            | Stream::Prediction
+            | Stream::Feedback
+            | Stream::DeadLetter
+            | Stream::Progress => Ok(()),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Sources to log, log to features: everything that is derived from a project's log, live and in replay.
 //!
 //! It decides in which order records are taken into account and that live and replayed state are made by one
-//! piece of code: [`Pipeline`] appends, follows and recovers; [`Engine`] holds the features; [`Builder`] makes
+//! piece of code: [`Pipeline`] appends, follows and recovers; [`Sources`] reads topics of Kafka; [`Engine`] holds the features; [`Builder`] makes
 //! training sets and the samples that drift is measured against; [`Auditor`] looks for skew. It never decides what is trained or served.
 //!
 //! ```
@@ -28,10 +28,13 @@ mod error;
 mod example;
 mod fold;
 mod pipeline;
+mod progress;
+mod redrive;
 mod reference;
 mod served;
 mod skew;
 mod snapshot;
+mod sources;
 mod training_set;
 
 pub use declared::{Declared, Definition, Goal, control_record};
@@ -40,10 +43,13 @@ pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;
 pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
+pub use progress::{Letters, Progress, ProgressRecord};
+pub use redrive::{KeptLetter, Redriven};
 pub use reference::{REFERENCE_ROWS, RawColumns, ReferencePart};
 pub use served::{
     ArmProbability, Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, ShadowScore,
     key_schema,
 };
 pub use skew::{Audit, AuditOptions, Auditor, Skewed};
+pub use sources::{SourceStatus, Sources};
 pub use training_set::{Builder, Rows, TrainingSet, feedback};

@@ -5,13 +5,14 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, RwLock};
 use perennial_control::ControlRecord;
-use perennial_log::decode::{DeadLetter, decode_events};
+use perennial_log::decode::{DeadLetter, Origin, decode_events};
 use perennial_log::{Appended, Batch, Durability, Log, LogOptions, LogReader, Order, SystemFiles, Ticket};
 use perennial_store::Blobs;
-use perennial_types::{AvailableAt, Entry, Position, Record, Stream, Timestamp, did_you_mean};
+use perennial_types::{AvailableAt, Entry, Position, Record, SourceSpec, Stream, Timestamp, did_you_mean};
 use tokio::sync::watch;
 
 use crate::engine::EngineFold;
+use crate::progress::{Progress, ProgressFold};
 use crate::snapshot::Snapshot;
 use crate::{Declared, Engine, Fold, PipelineError};
 
@@ -53,6 +54,9 @@ struct Inner {
     reader: LogReader,
     engine: Engine,
     blobs: Blobs,
+    progress: Progress,
+    /// Held while dead letters are sent again, so that none becomes two events.
+    redriving: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
 }
 
@@ -129,11 +133,14 @@ impl Pipeline {
         let apply = Box::new(move |records: &[Record]| on_apply.apply(records));
         let log = Log::open(Arc::new(SystemFiles), log_options, apply)?;
         let reader = log.reader();
+        let progress = Progress::default();
         folds.insert(0, Box::new(EngineFold::new(engine.clone(), reader.clone())));
+        folds.insert(1, Box::new(ProgressFold(progress.clone())));
         shared.folds.lock().folds = folds;
         shared.recover(&reader)?;
         let log = Mutex::new(Some(Arc::new(log)));
-        Ok(Self { inner: Arc::new(Inner { log, reader, engine, blobs, shared }) })
+        let redriving = tokio::sync::Mutex::default();
+        Ok(Self { inner: Arc::new(Inner { log, reader, engine, blobs, progress, redriving, shared }) })
     }
 
     /// What is declared and what serves.
@@ -149,6 +156,16 @@ impl Pipeline {
     /// Content-addressed artifacts.
     pub fn blobs(&self) -> &Blobs {
         &self.inner.blobs
+    }
+
+    /// How far sources outside were read, and which dead letters are outstanding.
+    pub fn progress(&self) -> &Progress {
+        &self.inner.progress
+    }
+
+    /// To be held while dead letters are sent again.
+    pub(crate) fn redriving(&self) -> &tokio::sync::Mutex<()> {
+        &self.inner.redriving
     }
 
     /// A reader of the log.
@@ -244,12 +261,7 @@ impl Pipeline {
     /// When there is no such source, or nothing can be queued.
     pub fn ingest(&self, source: &str, body: &[u8], at: Timestamp) -> Result<Ingesting, PipelineError> {
         let declared = self.declared();
-        let goal = declared.goal().ok_or_else(|| no_project(source))?;
-        let sources = &goal.project.sources;
-        let spec = sources.iter().find(|spec| &*spec.name == source).ok_or_else(|| {
-            let help = did_you_mean(source, sources.iter().map(|spec| &*spec.name));
-            PipelineError::NotFound(format!("no source {source:?}{help}"))
-        })?;
+        let spec = source_of(&declared, source)?;
         let mut ingested = Ingested::default();
         let (mut events, mut letters, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for (line, decoded) in (1..).zip(decode_events(spec, body, at)) {
@@ -259,7 +271,11 @@ impl Pipeline {
                     events.push(entry);
                 }
                 Err(letter) => {
-                    ingested.refused.push(RefusedRow { line: letter.line, reason: letter.reason.clone() });
+                    let line = match letter.from {
+                        Origin::Request { line } => line,
+                        Origin::Message { .. } => line,
+                    };
+                    ingested.refused.push(RefusedRow { line, reason: letter.reason.clone() });
                     letters.push(letter.entry(source, at));
                 }
             }
@@ -334,7 +350,8 @@ impl Ingesting {
                     let reason =
                         format!("its time of availability lies before {last}, that of the last record");
                     self.ingested.refused.push(RefusedRow { line: *line, reason: reason.clone() });
-                    letters.push(DeadLetter::new(reason, payload, *line).entry(&self.source, self.at));
+                    let letter = DeadLetter::new(reason, payload, Origin::Request { line: *line });
+                    letters.push(letter.entry(&self.source, self.at));
                 }
             }
         }
@@ -478,6 +495,16 @@ fn control_entry(record: &ControlRecord, at: Timestamp) -> Result<Entry, Pipelin
         available_at: at,
         id: empty,
         payload,
+    })
+}
+
+/// The declared source of this name.
+pub(crate) fn source_of<'a>(declared: &'a Declared, source: &str) -> Result<&'a SourceSpec, PipelineError> {
+    let goal = declared.goal().ok_or_else(|| no_project(source))?;
+    let sources = &goal.project.sources;
+    sources.iter().find(|spec| &*spec.name == source).ok_or_else(|| {
+        let help = did_you_mean(source, sources.iter().map(|spec| &*spec.name));
+        PipelineError::NotFound(format!("no source {source:?}{help}"))
     })
 }
 

@@ -182,7 +182,7 @@ impl Auditor {
                     replayed.apply(&event);
                 }
             }
-            Stream::Prediction | Stream::Feedback | Stream::DeadLetter => {}
+            Stream::Prediction | Stream::Feedback | Stream::DeadLetter | Stream::Progress => {}
         }
         Ok(())
     }

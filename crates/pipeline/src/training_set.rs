@@ -154,7 +154,7 @@ impl Builder<'_> {
                     join.predicted(joinable(id, at, record.position))
                 }
                 Stream::Feedback => Some(join.labelled(feedback(&record)?)),
-                Stream::Event | Stream::Control | Stream::DeadLetter => None,
+                Stream::Event | Stream::Control | Stream::DeadLetter | Stream::Progress => None,
             };
             let Some(Joined::Labelled(pair)) = joined else { continue };
             if let Some((asked, asked_at, request)) = pending.remove(&pair.prediction.id)

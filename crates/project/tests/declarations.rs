@@ -463,3 +463,44 @@ fn a_plan_says_what_becomes_of_experiments_and_reports() {
     let fields = "~ Policy \"keep-fresh\": signals, triggers, actions, rollout, rollback";
     assert!(retired.contains(fields), "what is not declared any more differs too: {retired}");
 }
+
+#[test]
+fn a_topic_is_declared_with_what_it_takes_to_read_it() {
+    let with = |clock: &str, kafka: &str| {
+        let text = format!(
+            "kind: Project\nname: taxi\nclock: {clock}\n---\nkind: Source\nname: rides\n\
+             schema: {{id: string, at: timestamp, fare: double?}}\nevent_time: at\nstream: {{kafka: {{{kafka}}}}}\n"
+        );
+        Project::parse(&[("taxi.yaml".to_owned(), text)]).map_err(|faults| written(&faults))
+    };
+    for good in [
+        "topic: rides.v1",
+        "topic: rides.v1, format: json, registry: \"http://127.0.0.1:8081\", timestamp: at, group: billing",
+        "topic: rides.v1, format: csv",
+        "topic: rides.v1, format: avro, registry: \"http://127.0.0.1:8081\"",
+        "topic: rides.v1, format: protobuf, writer_schema: \"message Ride { optional string id = 1; }\"",
+    ] {
+        let project = with("wall", good).unwrap_or_else(|faults| panic!("{good}: {faults}"));
+        let json = serde_json::to_string(&project).unwrap();
+        assert_eq!(serde_json::from_str::<Project>(&json).unwrap(), project, "what is stored is read back");
+    }
+    let faults = |clock, kafka| with(clock, kafka).unwrap_err();
+    assert_eq!(
+        faults("event", "topic: rides.v1"),
+        "taxi.yaml:9:17: Source \"rides\": stream.kafka: a topic is read as its messages arrive, and this project's \
+         clock moves by the requests of a play; use clock: wall, or send the topic's rows with `perennial import`\n"
+    );
+    assert_eq!(
+        faults("wall", "topic: \"rides v1\", format: avro, timestamp: fare"),
+        "taxi.yaml:9:17: Source \"rides\": stream.kafka: avro can only be read with the schema that it was written \
+         by; name a registry, if values begin with the id of a schema there, else give the writer_schema\n\
+         taxi.yaml:9:25: Source \"rides\": stream.kafka.topic: \"rides v1\" is no name of a topic; use at most 249 \
+         letters, digits, dots, dashes and underscores\n\
+         taxi.yaml:9:62: Source \"rides\": stream.kafka.timestamp: column \"fare\" is double; wanted is timestamp\n"
+    );
+    assert_eq!(
+        faults("wall", "topic: rides.v1, format: csv, registry: \"http://127.0.0.1:8081\", topc: a"),
+        "taxi.yaml:9:17: Source \"rides\": stream.kafka: csv has no registry; use format: json, avro or protobuf\n\
+         taxi.yaml:9:83: Source \"rides\": stream.kafka: unknown field \"topc\"; did you mean \"topic\"?\n"
+    );
+}

@@ -103,6 +103,12 @@ impl Client {
         self.answer(self.http.get(url), call).await
     }
 
+    /// A `POST` without a body.
+    pub(crate) async fn post<T: DeserializeOwned>(&self, url: Url) -> Result<T, RemoteError> {
+        let call = format!("POST {url}");
+        self.answer(self.http.post(url), call).await
+    }
+
     pub(crate) async fn send<T: DeserializeOwned>(
         &self,
         method: Method,

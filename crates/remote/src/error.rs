@@ -78,7 +78,7 @@ pub struct Problem {
     #[serde(default)]
     pub title: String,
     /// What is wrong with this call, and what would help.
-    #[serde(default)]
+    #[serde(default, alias = "message")]
     pub detail: String,
     /// The mistakes in declarations, all of them.
     #[serde(default)]

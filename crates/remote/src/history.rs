@@ -278,6 +278,14 @@ impl Client {
         Ok(self.list(self.url(&["v1", "decisions"], &query)).await?.items)
     }
 
+    /// Send the dead letters of a source again.
+    ///
+    /// # Errors
+    /// When there is no such source.
+    pub async fn redrive(&self, source: &str, at: Option<Timestamp>) -> Result<Json, RemoteError> {
+        self.post(self.url(&["v1", "sources", source, "dead-letters", "redrive"], &[at_pair(at)])).await
+    }
+
     /// Let an earlier version serve again: the one of number `to`, or the one before the current one.
     ///
     /// # Errors

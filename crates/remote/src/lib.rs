@@ -1,4 +1,4 @@
-//! Outgoing HTTP: a client of a running `perennial serve`.
+//! Outgoing HTTP: a client of a running `perennial serve`, and one of schema registries.
 //!
 //! It decides how the HTTP contract is spoken: addresses, ids, `at` under the event clock, pages of lists,
 //! and what an answer that is no success means. It never retries: a caller who gave an id may repeat a call
@@ -17,6 +17,7 @@ mod client;
 mod error;
 mod history;
 mod keys;
+mod registry;
 mod serving;
 mod traffic;
 
@@ -26,6 +27,7 @@ pub use history::{
     Ancestors, CurrentVersion, Decision, Deployed, Model, Run, ServedShare, Version, VersionRef, Why,
 };
 pub use keys::{CreatedKey, Key};
+pub use registry::Registry;
 pub use serving::{
     EventReceipt, Feedback, FeedbackResult, FeedbackStatus, Prediction, ProjectChange, ProjectFile, Status,
 };

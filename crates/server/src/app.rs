@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use perennial_gateway::Gateway;
 use perennial_orchestrator::{Orchestrator, OrchestratorError};
-use perennial_pipeline::Pipeline;
+use perennial_pipeline::{Pipeline, Sources};
 use perennial_store::Store;
 use perennial_types::{Clock, did_you_mean};
 use tokio::sync::Mutex;
@@ -21,17 +21,26 @@ pub struct App {
     pub(crate) sequencer: Sequencer,
     pub(crate) metrics: Metrics,
     pub(crate) gate: Gate,
+    pub(crate) sources: Sources,
     /// Held from looking at the labels there are until new ones are queued, so that what a client is told of
     /// its label is what becomes of it.
     pub(crate) labelling: Mutex<()>,
 }
 
 impl App {
-    /// Of a gateway and an orchestrator over one pipeline, behind a door; `clock` is the one of the process.
-    pub fn new(gateway: Gateway, orchestrator: Orchestrator, gate: Gate, clock: Arc<dyn Clock>) -> Self {
+    /// Of a gateway, an orchestrator and what is read from outside over one pipeline, behind a door; `clock` is the
+    /// one of the process.
+    pub fn new(
+        gateway: Gateway,
+        orchestrator: Orchestrator,
+        sources: Sources,
+        gate: Gate,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let last = orchestrator.pipeline().last_available_at();
         let sequencer = Sequencer::new(orchestrator.clone(), clock, last);
-        Self { gateway, orchestrator, sequencer, metrics: Metrics::new(), gate, labelling: Mutex::new(()) }
+        let (metrics, labelling) = (Metrics::new(), Mutex::new(()));
+        Self { gateway, orchestrator, sequencer, metrics, gate, sources, labelling }
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {
@@ -58,6 +67,19 @@ impl App {
     pub(crate) fn check_report(&self, name: &str) -> Result<(), Problem> {
         let reported = self.orchestrator.state().lock().report_on_demand(name, self.orchestrator.now());
         Ok(reported.map(drop).map_err(OrchestratorError::from)?)
+    }
+
+    /// Refuse a source that is not declared. Under the event clock admission moves time on, so that a request to
+    /// nowhere is refused before it.
+    pub(crate) fn check_source(&self, name: &str) -> Result<(), Problem> {
+        let declared = self.pipeline().declared();
+        let Some(goal) = declared.goal() else { return Ok(()) };
+        let sources = &goal.project.sources;
+        if sources.iter().any(|source| &*source.name == name) {
+            return Ok(());
+        }
+        let help = did_you_mean(name, sources.iter().map(|source| &*source.name));
+        Err(Problem::not_found(format!("no source {name:?}{help}")))
     }
 
     /// Refuse an endpoint that is not declared.

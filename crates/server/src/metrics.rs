@@ -1,16 +1,21 @@
 //! What is measured: every name once, and how it is written for Prometheus.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use perennial_control::State;
-use perennial_pipeline::{Fallback, Ingested, Pipeline};
+use perennial_pipeline::{Fallback, Ingested, Pipeline, SourceStatus};
 use perennial_types::Position;
 
 const HTTP_REQUESTS: &str = "perennial_http_requests_total";
 const HTTP_DURATION: &str = "perennial_http_request_duration_seconds";
 const EVENT_ROWS: &str = "perennial_event_rows_total";
+const SOURCE_MESSAGES: &str = "perennial_source_messages_total";
+const SOURCE_LAG: &str = "perennial_source_lag_records";
+const SOURCE_PARTITIONS: &str = "perennial_source_partitions";
+const DEAD_LETTERS: &str = "perennial_dead_letters";
 const PREDICTIONS: &str = "perennial_predictions_total";
 const FEEDBACK: &str = "perennial_feedback_total";
 const LOG_HEAD: &str = "perennial_log_head_position";
@@ -42,6 +47,7 @@ impl Metrics {
             describe_counter!(HTTP_REQUESTS, "Requests by route, method and status");
             describe_histogram!(HTTP_DURATION, "Seconds from a request's head to the head of its answer");
             describe_counter!(EVENT_ROWS, "Rows sent to a source, by what became of them");
+            describe_counter!(SOURCE_MESSAGES, "Messages read from a source's topic, by what became of them");
             describe_counter!(PREDICTIONS, "Answered prediction requests; fallback says why no version did");
             describe_counter!(FEEDBACK, "Labels by what became of them");
         });
@@ -69,6 +75,23 @@ impl Metrics {
         metrics::with_local_recorder(&self.recorder, || {
             for (outcome, count) in outcomes {
                 counter!(EVENT_ROWS, "source" => source.to_owned(), "outcome" => outcome).increment(count);
+            }
+        });
+    }
+
+    /// Take over what the readers of sources have counted.
+    pub(crate) fn read(&self, sources: &[(Arc<str>, SourceStatus)]) {
+        metrics::with_local_recorder(&self.recorder, || {
+            for (source, status) in sources {
+                let outcomes = [
+                    ("accepted", status.accepted),
+                    ("duplicate", status.duplicates),
+                    ("refused", status.refused),
+                ];
+                for (outcome, count) in outcomes {
+                    counter!(SOURCE_MESSAGES, "source" => source.to_string(), "outcome" => outcome)
+                        .absolute(count);
+                }
             }
         });
     }
@@ -116,6 +139,7 @@ fn recorder() -> PrometheusRecorder {
 /// The state of the service that gauges are read from.
 pub(crate) struct Present<'a> {
     pub(crate) pipeline: &'a Pipeline,
+    pub(crate) sources: &'a [(Arc<str>, SourceStatus)],
     pub(crate) state: &'a State,
     pub(crate) projected: Position,
 }
@@ -128,6 +152,7 @@ impl Present<'_> {
         gauge!(LOG_APPLIED).set(self.pipeline.applied().borrow().0 as f64);
         describe_gauge!(LINEAGE_PROJECTED, "Position up to which lineage shows the log");
         gauge!(LINEAGE_PROJECTED).set(self.projected.0 as f64);
+        self.set_sources();
         self.set_features();
         self.set_models();
         describe_gauge!(LABELS, "Labels that can be trained on, by endpoint");
@@ -138,6 +163,21 @@ impl Present<'_> {
             let labels = endpoint.labels().count_since(Position::START);
             gauge!(LABELS, "endpoint" => spec.name.to_string()).set(labels as f64);
             gauge!(LATE_LABELS, "endpoint" => spec.name.to_string()).set(endpoint.late() as f64);
+        }
+    }
+
+    fn set_sources(&self) {
+        describe_gauge!(SOURCE_LAG, "Messages of a source's topic that are not in the log yet");
+        describe_gauge!(SOURCE_PARTITIONS, "Partitions of a source's topic that are read here");
+        for (source, status) in self.sources {
+            gauge!(SOURCE_PARTITIONS, "source" => source.to_string()).set(status.partitions as f64);
+            if let Some(lag) = status.lag {
+                gauge!(SOURCE_LAG, "source" => source.to_string()).set(lag as f64);
+            }
+        }
+        describe_gauge!(DEAD_LETTERS, "Rows of a source that were refused and are no events yet");
+        for (source, outstanding, _) in self.pipeline.progress().letter_counts() {
+            gauge!(DEAD_LETTERS, "source" => source.to_string()).set(outstanding as f64);
         }
     }
 

@@ -16,6 +16,7 @@ mod predict;
 mod project;
 mod reports;
 mod runs;
+mod sources;
 mod traffic;
 
 use crate::route::Route;
@@ -25,6 +26,7 @@ pub(crate) fn all() -> Vec<Route> {
     let concerns = [
         project::routes(),
         events::routes(),
+        sources::routes(),
         predict::routes(),
         feedback::routes(),
         features::routes(),

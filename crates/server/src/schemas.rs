@@ -7,6 +7,7 @@ mod inference;
 mod keys;
 mod lineage;
 mod serving;
+mod sources;
 mod traffic;
 
 pub(crate) use inference::MOST_ROWS;
@@ -101,7 +102,8 @@ pub(crate) fn components() -> Components {
         .chain(lineage::schemas())
         .chain(traffic::schemas())
         .chain(inference::schemas())
-        .chain(keys::schemas());
+        .chain(keys::schemas())
+        .chain(sources::schemas());
     let mut components = ComponentsBuilder::new();
     for (name, fields) in schemas {
         components = components.schema(name, fields.build());

@@ -1,4 +1,4 @@
-//! What tests share: files that crash.
+//! What tests share: files that crash, and a broker of Kafka.
 //!
 //! It decides nothing of the product and is a dependency of tests only.
 //!
@@ -17,6 +17,8 @@
 //! assert_eq!(files.content(Path::new("/log/a")).unwrap(), b"safe a");
 //! ```
 
+mod broker;
 mod faulty_files;
 
+pub use broker::Broker;
 pub use faulty_files::{Crash, FaultyFiles};

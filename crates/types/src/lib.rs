@@ -29,6 +29,6 @@ pub use record::{Entry, Position, Record, Stream};
 pub use rounded::Rounded;
 pub use schema::{Column, LARGEST_DOUBLE, Row, RowError, Schema, SchemaError};
 pub use secret::Secret;
-pub use source::{AvailableAt, SourceSpec, StreamSpec};
+pub use source::{AvailableAt, Format, KafkaStream, SourceSpec, StreamSpec, WriterSchema};
 pub use time::{Clock, TimeError, TimeSpan, Timestamp};
 pub use value::{DataType, Element, Value};

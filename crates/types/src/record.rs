@@ -44,12 +44,14 @@ pub enum Stream {
     Control,
     /// Input that was refused, with the reason; `source` is where it was sent.
     DeadLetter,
+    /// How far a source outside was read, and what of it was set right later; `source` is its name.
+    Progress,
 }
 
 impl Stream {
     /// Every stream, in the order of their codes.
-    pub const ALL: [Self; 5] =
-        [Self::Event, Self::Prediction, Self::Feedback, Self::Control, Self::DeadLetter];
+    pub const ALL: [Self; 6] =
+        [Self::Event, Self::Prediction, Self::Feedback, Self::Control, Self::DeadLetter, Self::Progress];
 
     /// The name in files and messages.
     pub fn name(self) -> &'static str {
@@ -59,6 +61,7 @@ impl Stream {
             Self::Feedback => "feedback",
             Self::Control => "control",
             Self::DeadLetter => "dead_letter",
+            Self::Progress => "progress",
         }
     }
 
@@ -70,6 +73,7 @@ impl Stream {
             Self::Feedback => 2,
             Self::Control => 3,
             Self::DeadLetter => 4,
+            Self::Progress => 5,
         }
     }
 

@@ -12,10 +12,14 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) enum Need {
     /// `cc`, by which Rust links.
     Linker,
+    /// `make`, by which the client of Kafka is built.
+    Make,
     /// The programs of a Postgres server.
     Postgres,
     /// A Python that makes virtual environments.
     Python,
+    /// Java and Maven, by which the tests get and run a broker of Kafka.
+    Java,
 }
 
 /// Directories whose entries hold the programs of one Postgres version each.
@@ -26,12 +30,14 @@ const NO_CLUSTER: (&str, &str) =
     ("/etc/postgresql-common/createcluster.d/perennial.conf", "create_main_cluster = false\n");
 
 impl Need {
-    /// What building, playing and testing take.
-    pub(crate) const ALL: &'static [Self] = &[Self::Linker, Self::Postgres];
     /// What `contract` takes.
-    pub(crate) const CONTRACT: &'static [Self] = &[Self::Linker, Self::Postgres, Self::Python];
+    pub(crate) const CONTRACT: &'static [Self] = &[Self::Linker, Self::Make, Self::Postgres, Self::Python];
+    /// What building, playing and testing take.
+    pub(crate) const ALL: &'static [Self] = &[Self::Linker, Self::Make, Self::Postgres, Self::Java];
+    /// What playing an example takes.
+    pub(crate) const DEMO: &'static [Self] = &[Self::Linker, Self::Make, Self::Postgres];
     /// What compiling takes; the image of `docker/` needs no more.
-    pub(crate) const BUILD: &'static [Self] = &[Self::Linker];
+    pub(crate) const BUILD: &'static [Self] = &[Self::Linker, Self::Make];
 
     /// The needs that the arguments of `cargo xtask install` name.
     ///
@@ -48,8 +54,10 @@ impl Need {
     fn name(self) -> &'static str {
         match self {
             Self::Linker => "a C compiler (cc)",
+            Self::Make => "make",
             Self::Postgres => "a Postgres server (initdb, postgres)",
             Self::Python => "Python with venv (python3)",
+            Self::Java => "Java 17 and Maven (java, mvn)",
         }
     }
 
@@ -57,14 +65,18 @@ impl Need {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Linker => &["gcc", "libc6-dev"],
+            Self::Make => &["make"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3-venv"],
+            Self::Java => &["openjdk-17-jre-headless", "maven"],
         }
     }
 
     fn present(self) -> bool {
         match self {
             Self::Linker => ["cc", "clang"].iter().any(|name| on_path(name)),
+            Self::Make => on_path("make"),
+            Self::Java => on_path("java") && on_path("mvn"),
             Self::Postgres => {
                 on_path("initdb") || POSTGRES_VERSIONS.iter().any(|parent| has_initdb(Path::new(parent)))
             }

@@ -5,6 +5,7 @@ mod contract;
 #[cfg(test)]
 mod image;
 mod install;
+mod kafka;
 
 use std::process::ExitCode;
 
@@ -19,7 +20,7 @@ cargo xtask <command>
   demo [example] [options]
                    play an example against a service of its own: bike-demand (if none is named), payments-fraud
                    or retail-repurchase; `cargo xtask demo --help` lists the options
-  test [filter]    every test of the workspace, those on a real Postgres included
+  test [filter]    every test of the workspace, those on a real Postgres and a real Kafka included
   bench <name> [--json file] [options]
                    one benchmark: state, read, memory, w1, w3 or recovery; `cargo xtask bench --help` lists the
                    options
@@ -30,7 +31,8 @@ cargo xtask <command>
   install [build]  only install what demo and test need, or what compiling needs
 
 Each command first installs what it needs and this machine lacks: on Debian and Ubuntu as root by apt-get,
-elsewhere it says what to install and stops.
+elsewhere it says what to install and stops. Kafka's jars come by Maven into the target directory; with
+PERENNIAL_TEST_KAFKA=host:port the tests use that broker instead.
 ";
 
 /// What `demo` can play; the first one if none is named.
@@ -48,7 +50,7 @@ fn main() -> ExitCode {
         "bench" => bench(rest),
         "contract" => install::install(Need::CONTRACT).and_then(|()| contract::contract(rest)),
         "lint" => without_arguments(command, rest).and_then(|()| lint()),
-        "install" => Need::named(rest).and_then(install::install),
+        "install" => Need::named(rest).and_then(install),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
             Ok(())
@@ -80,7 +82,7 @@ fn demo(arguments: &[String]) -> Result<()> {
     };
     anyhow::ensure!(EXAMPLES.contains(&name), "no example {name:?}; there are {}", EXAMPLES.join(", "));
     if !arguments.iter().any(|argument| argument == "--help" || argument == "-h") {
-        install::install(Need::ALL)?;
+        install::install(Need::DEMO)?;
     }
     let cargo = Cargo::new()?;
     cargo.run(&["build", "--release", "--package", "perennial", "--package", name])?;
@@ -90,11 +92,17 @@ fn demo(arguments: &[String]) -> Result<()> {
 }
 
 fn test(arguments: &[String]) -> Result<()> {
-    install::install(Need::ALL)?;
+    install(Need::ALL)?;
     let cargo = Cargo::new()?;
     // The end-to-end tests start the program itself.
     cargo.run(&["build", "--package", "perennial"])?;
     cargo.run_with(&["test", "--workspace"], arguments)
+}
+
+/// Install what is missing; with Java comes the broker that it runs.
+fn install(needs: &[Need]) -> Result<()> {
+    install::install(needs)?;
+    if needs.contains(&Need::Java) { kafka::resolve(&Cargo::new()?) } else { Ok(()) }
 }
 
 /// Build the benchmarks for release, then run one.

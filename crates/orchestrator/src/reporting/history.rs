@@ -133,7 +133,7 @@ impl Scan<'_> {
                 self.decided(control_record(record)?);
                 Ok(())
             }
-            Stream::Prediction | Stream::Feedback | Stream::Control | Stream::Event | Stream::DeadLetter => {
+            Stream::Prediction | Stream::Feedback | Stream::Control | Stream::Event | Stream::DeadLetter | Stream::Progress => {
                 Ok(())
             }
         }

@@ -61,7 +61,7 @@ fn oracle() -> &'static Vec<Row> {
                     let payload: FeedbackRecord = serde_json::from_slice(&record.entry.payload).unwrap();
                     first.entry(payload.prediction_id.to_string()).or_insert((position, at, payload.value));
                 }
-                Stream::Event | Stream::Control | Stream::DeadLetter => {}
+                Stream::Event | Stream::Control | Stream::DeadLetter | Stream::Progress => {}
             }
         }
         let mut rows = Vec::new();

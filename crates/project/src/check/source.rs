@@ -1,9 +1,10 @@
 //! A source: its columns for id and times.
 
-use perennial_types::{AvailableAt, DataType, SourceSpec, did_you_mean};
+use perennial_types::{AvailableAt, DataType, Format, KafkaStream, SourceSpec, StreamSpec, did_you_mean};
 
 use crate::fault::owner;
 use crate::scope::Scope;
+use crate::spec::ClockKind;
 
 /// Check one source.
 pub(crate) fn source(scope: &Scope<'_>, source: &SourceSpec) {
@@ -18,6 +19,56 @@ pub(crate) fn source(scope: &Scope<'_>, source: &SourceSpec) {
             column(scope, source, &owner, ("available_at", name), &[DataType::Timestamp]);
         }
     }
+    match &source.stream {
+        StreamSpec::Http {} => {}
+        StreamSpec::Kafka(stream) => kafka(scope, source, &owner, stream),
+    }
+}
+
+/// A topic is read as it comes, and what is needed to read it is there.
+fn kafka(scope: &Scope<'_>, source: &SourceSpec, owner: &str, stream: &KafkaStream) {
+    let path = format!("{owner}: stream.kafka");
+    if scope.project.clock == ClockKind::Event {
+        scope.refuse(
+            path.clone(),
+            "a topic is read as its messages arrive, and this project's clock moves by the requests of a play",
+            "use clock: wall, or send the topic's rows with `perennial import`",
+        );
+    }
+    if let Some(column_name) = &stream.timestamp {
+        column(scope, source, owner, ("stream.kafka.timestamp", column_name), &[DataType::Timestamp]);
+    }
+    if !is_topic(&stream.topic) {
+        let help = "use at most 249 letters, digits, dots, dashes and underscores";
+        scope.refuse(format!("{path}.topic"), format!("{:?} is no name of a topic", stream.topic), help);
+    }
+    let given = (&stream.registry, &stream.writer_schema);
+    match (stream.format, given) {
+        (Format::Avro | Format::Protobuf, (Some(_), None) | (None, Some(_)))
+        | (Format::Json, (_, None))
+        | (Format::Csv, (None, None)) => {}
+        (Format::Avro | Format::Protobuf, (None, None)) => scope.refuse(
+            path,
+            format!("{} can only be read with the schema that it was written by", stream.format.name()),
+            "name a registry, if values begin with the id of a schema there, else give the writer_schema",
+        ),
+        (Format::Avro | Format::Protobuf, (Some(_), Some(_))) => scope.refuse(
+            path,
+            "a registry and a writer_schema exclude each other",
+            "values either begin with the id of a schema or they do not",
+        ),
+        (Format::Json | Format::Csv, (_, Some(_))) => {
+            scope.refuse(path, format!("{} has no writer_schema", stream.format.name()), "");
+        }
+        (Format::Csv, (Some(_), None)) => {
+            scope.refuse(path, "csv has no registry", "use format: json, avro or protobuf");
+        }
+    }
+}
+
+fn is_topic(name: &str) -> bool {
+    let letters = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
+    (1..=249).contains(&name.len()) && name.chars().all(letters) && name != "." && name != ".."
 }
 
 /// The column that a field names is there, of a type that serves, and never missing.

@@ -1,8 +1,10 @@
 //! Reads a Source, and schemas.
 
-use perennial_types::{AvailableAt, Column, DataType, Schema, SourceSpec, StreamSpec, TimeSpan};
+use perennial_types::{
+    AvailableAt, Column, DataType, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan,
+};
 
-use super::open;
+use super::{named, open};
 use crate::fields::Item;
 
 /// Events are kept this long unless said.
@@ -56,8 +58,35 @@ pub(super) fn schema(item: &Item<'_>) -> Schema {
 
 fn stream(item: &Item<'_>) -> Option<StreamSpec> {
     let mut fields = item.fields();
-    fields.later(&["kafka"]);
     let http = fields.optional("http").map(|item| item.fields().finish());
+    let kafka = fields.optional("kafka").map(|item| kafka(&item));
+    match (http, kafka) {
+        (Some(()), Some(_)) => {
+            fields.refuse("rows arrive over http or from kafka, not both", "declare two sources");
+            fields.finish();
+            None
+        }
+        (None, Some(kafka)) => {
+            fields.finish();
+            kafka.map(StreamSpec::Kafka)
+        }
+        (http, None) => {
+            fields.finish();
+            http.map(|()| StreamSpec::Http {})
+        }
+    }
+}
+
+/// A topic: `{topic: demand.v1, format: avro, registry: "http://127.0.0.1:8081"}`.
+fn kafka(item: &Item<'_>) -> Option<KafkaStream> {
+    let mut fields = item.fields();
+    let topic = fields.required("topic").and_then(|item| item.text());
+    let formats = named(&Format::ALL, Format::name);
+    let format = fields.optional("format").map_or(Some(Format::Json), |item| item.one_of(&formats, &[]));
+    let registry = fields.optional("registry").map(|item| item.text().unwrap_or_default());
+    let writer_schema = fields.optional("writer_schema").map(|item| item.text().unwrap_or_default());
+    let timestamp = fields.optional("timestamp").map(|item| item.identifier().unwrap_or_default());
+    let group = fields.optional("group").map(|item| item.text().unwrap_or_default());
     fields.finish();
-    http.map(|()| StreamSpec::Http {})
+    Some(KafkaStream { topic: topic?, format: format?, registry, writer_schema, timestamp, group })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use perennial_pipeline::RefusedRow;
-use perennial_types::{Position, did_you_mean};
+use perennial_types::Position;
 use serde::Serialize;
 use serde_json::json;
 
@@ -52,7 +52,7 @@ async fn send(
     if body.trim_ascii().is_empty() {
         return Err(Problem::invalid("the body is empty; send a JSON object, an array or an object a line"));
     }
-    check_source(&app, &source)?;
+    app.check_source(&source)?;
     let queued = {
         let admitted = app.sequencer.admit(params.at()?).await?;
         app.pipeline().ingest(&source, &body, admitted.at())?
@@ -70,16 +70,4 @@ async fn send(
         refused: rows.refused,
         position,
     }))
-}
-
-/// Under the event clock admission moves time on, so that a request to nowhere is refused before it.
-fn check_source(app: &App, name: &str) -> Result<(), Problem> {
-    let declared = app.pipeline().declared();
-    let Some(goal) = declared.goal() else { return Ok(()) };
-    let sources = &goal.project.sources;
-    if sources.iter().any(|source| &*source.name == name) {
-        return Ok(());
-    }
-    let help = did_you_mean(name, sources.iter().map(|source| &*source.name));
-    Err(Problem::not_found(format!("no source {name:?}{help}")))
 }

@@ -57,8 +57,11 @@ async fn status(State(app): State<Arc<App>>) -> Json<Status> {
 
 async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let projected = app.orchestrator.projected();
+    let sources = app.sources.status();
+    app.metrics.read(&sources);
     let state = app.orchestrator.state().lock();
-    let text = app.metrics.render(&Present { pipeline: app.pipeline(), state: &state, projected });
+    let present = Present { pipeline: app.pipeline(), sources: &sources, state: &state, projected };
+    let text = app.metrics.render(&present);
     ([(header::CONTENT_TYPE, PROMETHEUS)], text)
 }
 

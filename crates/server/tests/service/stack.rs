@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use perennial_gateway::GatewayFold;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Fold, Pipeline, PipelineOptions};
+use perennial_pipeline::{Fold, Pipeline, PipelineOptions, Sources};
 use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Postgres, PostgresOptions, Store};
 use perennial_types::{Clock, Timestamp};
@@ -127,8 +127,9 @@ impl Stack {
         let started =
             Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, Arc::clone(&clock));
         let keys = key_handle.ring(pipeline.clone());
+        let sources = Sources::start(pipeline.clone(), None, Arc::clone(&clock));
         let gate = Gate::at("127.0.0.1:0".parse().unwrap(), keys.clone(), Arc::clone(&clock)).unwrap();
-        let app = App::new(gateway, started.await.unwrap(), gate, clock);
+        let app = App::new(gateway, started.await.unwrap(), sources, gate, clock);
         Self { router: perennial_server::router(Arc::new(app)), keys, pipeline, postgres, place }
     }
 
