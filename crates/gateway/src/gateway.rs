@@ -96,7 +96,9 @@ impl Fold for GatewayFold {
         match record.entry.stream {
             Stream::Prediction => self.following.replies.lock().keep(record),
             Stream::Control if declared.revision() != self.revision => self.rebuild(declared),
-            Stream::Control | Stream::Event | Stream::Feedback | Stream::DeadLetter | Stream::Progress => Ok(()),
+            Stream::Control | Stream::Event | Stream::Feedback | Stream::DeadLetter | Stream::Progress => {
+                Ok(())
+            }
         }
     }
 

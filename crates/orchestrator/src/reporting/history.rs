@@ -133,9 +133,12 @@ impl Scan<'_> {
                 self.decided(control_record(record)?);
                 Ok(())
             }
-            Stream::Prediction | Stream::Feedback | Stream::Control | Stream::Event | Stream::DeadLetter | Stream::Progress => {
-                Ok(())
-            }
+            Stream::Prediction
+            | Stream::Feedback
+            | Stream::Control
+            | Stream::Event
+            | Stream::DeadLetter
+            | Stream::Progress => Ok(()),
         }
     }
 
