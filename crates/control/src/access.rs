@@ -168,7 +168,8 @@ impl Keys {
         now: Timestamp,
     ) -> Result<KeyAdded, KeyError> {
         let NewKey { name, mut scopes, expires_at } = wanted;
-        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+        if name.trim().is_empty() || name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control)
+        {
             return Err(KeyError::Malformed(format!(
                 "the name of a key is a text of 1 to {LONGEST_NAME} characters without control characters, found {name:?}"
             )));

@@ -66,7 +66,9 @@ impl PageRequest {
         StoreError::NotFound {
             what: "page",
             name: token.to_owned(),
-            help: format!(" of {list}; take `next_page_token` of the page before, or leave it out to start over"),
+            help: format!(
+                " of {list}; take `next_page_token` of the page before, or leave it out to start over"
+            ),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use perennial_learn::{FitSpec, LearnerSpec};
-use perennial_types::Row;
+use perennial_types::{Row, Timestamp};
 use player::{Asked, Declared, Sent};
 
 use crate::data::{Hour, project};
@@ -38,7 +38,8 @@ impl Frame {
     pub fn as_known(hours: Vec<Hour>, inputs: Inputs) -> Result<Self> {
         let declared = Declared::read(&project())?;
         let model = declared.model("bike-windowed")?;
-        let asked = |hour: &Hour| Asked { at: hour.at, request: hour.request() };
+        let seen = |at: Timestamp| hours.partition_point(|hour| hour.due() <= at);
+        let asked = |hour: &Hour| Asked { at: hour.at, seen: seen(hour.at), request: hour.request() };
         let asked: Vec<Asked> = hours.iter().map(asked).collect();
         let sent = |hour: &Hour| Sent { at: hour.due(), source: "demand", event: hour.event() };
         let sent: Vec<Sent> = hours.iter().map(sent).collect();

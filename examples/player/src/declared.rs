@@ -13,6 +13,8 @@ use serde_json::{Map, Value as Json};
 pub struct Asked {
     /// When.
     pub at: Timestamp,
+    /// How many events had been sent before it.
+    pub seen: usize,
     /// The request.
     pub request: Map<String, Json>,
 }
@@ -61,8 +63,8 @@ impl Declared {
         Ok(model)
     }
 
-    /// Each question's row with the inputs of a model, in the order of its `fit.inputs`. An event that
-    /// arrived at the instant of a question was seen by it. Events are in the order of their arrival.
+    /// Each question's row with the inputs of a model, in the order of its `fit.inputs`. Events
+    /// are in the order of their arrival.
     ///
     /// # Errors
     /// When a question or an event does not fit its schema.
@@ -80,7 +82,7 @@ impl Declared {
             let query = |(asked, row): (&Asked, &Row)| Query {
                 key: EntityKey::from_values(&CompiledModel::key_of(lookup, row)),
                 at: asked.at,
-                seen: Position(sent.partition_point(|event| event.at <= asked.at) as u64),
+                seen: Position(asked.seen as u64),
             };
             let queries: Vec<Query> = asked.iter().zip(&rows).map(query).collect();
             let features = replay(&lookup.view, &events, &queries, Mode::AsServed);
@@ -195,7 +197,8 @@ label: {name: tons, matures_after: 1h, give_up_after: 2h}
         ];
         let ask = |time: &str| {
             let request = json!({"kiln": 1}).as_object().cloned().unwrap();
-            Asked { at: at(time), request }
+            let seen = sent.iter().filter(|event| event.at <= at(time)).count();
+            Asked { at: at(time), seen, request }
         };
         let asked = ["2026-01-01T00:05:00Z", "2026-01-01T00:20:00Z", "2026-01-01T00:21:00Z"].map(ask);
         let rows = declared.rows(model, &asked, &sent).unwrap();

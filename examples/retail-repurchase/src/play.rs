@@ -99,7 +99,10 @@ pub async fn play(
 
 /// The questions and events of a play, for computing without a service what a model was asked.
 pub(crate) fn history(shop: &Shop) -> (Vec<Asked>, Vec<Sent>) {
-    let asked = |purchase: &Purchase| Asked { at: purchase.at, request: purchase.request() };
+    // A customer is asked about before the lines of the purchase are sent.
+    let seen = |at: Timestamp| shop.lines.partition_point(|line| line.at < at);
+    let asked =
+        |purchase: &Purchase| Asked { at: purchase.at, seen: seen(purchase.at), request: purchase.request() };
     let sent = |line: &crate::data::Line| Sent { at: line.at, source: "lines", event: line.event() };
     (shop.purchases.iter().map(asked).collect(), shop.lines.iter().map(sent).collect())
 }
