@@ -43,6 +43,7 @@ pub struct Predicting {
     gateway: Gateway,
     endpoint: Arc<str>,
     id: Arc<str>,
+    at: Timestamp,
     request_hash: u64,
     given: Given,
 }
@@ -140,10 +141,10 @@ impl Gateway {
             Some(id) => id.into(),
             None => uuid::Uuid::now_v7().to_string().into(),
         };
-        let before = self.following.replies.lock().get(&endpoint, &id).cloned();
+        let before = self.following.replies.lock().get(&endpoint, &id, at).cloned();
         let given = match before {
-            Some((hash, _)) if hash != request_hash => return Err(reused(&id, &endpoint)),
-            Some((_, reply)) => Given::Before(reply),
+            Some(kept) if kept.request_hash != request_hash => return Err(reused(&id, &endpoint)),
+            Some(kept) => Given::Before(kept.reply),
             None => {
                 let question = Question { id: &id, request, at, wall: self.wall_clock() };
                 let record = target.answer(question, self.pipeline.engine());
@@ -162,7 +163,7 @@ impl Gateway {
                 Given::Now(reply, self.pipeline.append(vec![entry], self.durability, Order::Clamp)?)
             }
         };
-        Ok(Predicting { gateway: self.clone(), endpoint, id, request_hash, given })
+        Ok(Predicting { gateway: self.clone(), endpoint, id, at, request_hash, given })
     }
 
     /// The clock by which deadlines are kept; under the event clock no wall time decides.
@@ -251,9 +252,10 @@ impl Predicting {
             Some(Appended::Duplicate(position)) => {
                 // Another request of this id was queued first: its reply is the reply.
                 self.gateway.pipeline.applied_through(*position).await?;
-                let stored = self.gateway.following.replies.lock().get(&self.endpoint, &self.id).cloned();
+                let replies = self.gateway.following.replies.lock();
+                let stored = replies.get(&self.endpoint, &self.id, self.at).cloned();
                 match stored {
-                    Some((hash, reply)) if hash == self.request_hash => Ok(reply),
+                    Some(kept) if kept.request_hash == self.request_hash => Ok(kept.reply),
                     Some(_) => Err(reused(&self.id, &self.endpoint)),
                     None => Err(GatewayError::Internal(format!("the reply of id {:?} is gone", self.id))),
                 }

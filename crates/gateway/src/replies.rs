@@ -50,20 +50,30 @@ impl Reply {
 /// The replies of the dedupe window.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Replies {
-    /// With the hash of the request.
-    replies: BTreeMap<Key, (u64, Reply)>,
+    replies: BTreeMap<Key, Kept>,
     order: VecDeque<(Timestamp, Key)>,
+}
+
+/// A reply that was given, with the hash of its request.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) request_hash: u64,
+    at: Timestamp,
+    pub(crate) reply: Reply,
 }
 
 /// Endpoint and id.
 type Key = (Arc<str>, Arc<str>);
 
 /// How long a reply is kept: as long as the log knows its id.
-pub(crate) const KEPT: TimeSpan = TimeSpan::from_hours(1);
+const KEPT: TimeSpan = TimeSpan::from_hours(1);
 
 impl Replies {
-    pub(crate) fn get(&self, endpoint: &Arc<str>, id: &Arc<str>) -> Option<&(u64, Reply)> {
-        self.replies.get(&(Arc::clone(endpoint), Arc::clone(id)))
+    /// The reply that an id has at an instant. Its age decides, not which records were applied meanwhile: the
+    /// log goes by the same age.
+    pub(crate) fn get(&self, endpoint: &Arc<str>, id: &Arc<str>, now: Timestamp) -> Option<&Kept> {
+        let kept = self.replies.get(&(Arc::clone(endpoint), Arc::clone(id)))?;
+        (now.since(kept.at) <= KEPT).then_some(kept)
     }
 
     /// Keep the reply of a record of the prediction stream, and forget the old ones.
@@ -72,13 +82,16 @@ impl Replies {
             .map_err(|error| PipelineError::record(record.position, error))?;
         let (key, at) =
             ((Arc::clone(&record.entry.source), Arc::clone(&record.entry.id)), record.entry.available_at);
-        let hash = request_hash(&payload.request);
-        let reply = Reply::of(&record.entry.id, payload, record.position);
-        self.replies.insert(key.clone(), (hash, reply));
-        self.order.push_back((at, key));
-        while let Some((_, key)) = self.order.pop_front_if(|(then, _)| *then < at - KEPT) {
-            self.replies.remove(&key);
+        while let Some((then, key)) = self.order.pop_front_if(|(then, _)| at.since(*then) > KEPT) {
+            // The id may have a younger reply by now.
+            if self.replies.get(&key).is_some_and(|kept| kept.at == then) {
+                self.replies.remove(&key);
+            }
         }
+        let request_hash = request_hash(&payload.request);
+        let reply = Reply::of(&record.entry.id, payload, record.position);
+        self.order.push_back((at, key.clone()));
+        self.replies.insert(key, Kept { request_hash, at, reply });
         Ok(())
     }
 }

@@ -58,6 +58,22 @@ fn of_requests_of_one_id_at_one_time_the_first_queued_is_answered() {
 }
 
 #[test]
+fn an_hour_later_an_id_is_a_new_request_and_keeps_its_new_reply() {
+    let dir = tempfile::tempdir().unwrap();
+    let world = World::open(dir.path());
+    world.apply();
+    let (request, other) = (json!({"km": 3.0, "zone": "x"}), json!({"km": 4.0, "zone": "x"}));
+    let first = world.predict("a", &request, minute(0)).unwrap();
+    assert_eq!(world.predict("a", &request, minute(60)).unwrap(), first);
+    // Nothing was recorded in between: the age of the reply decides.
+    let second = world.predict("a", &other, minute(61)).unwrap();
+    assert_ne!(second.position, first.position);
+    world.predict("b", &request, minute(62)).unwrap();
+    world.settle();
+    assert_eq!(world.predict("a", &other, minute(121)).unwrap(), second);
+}
+
+#[test]
 fn without_a_version_the_default_is_answered_and_the_reason_is_kept() {
     let dir = tempfile::tempdir().unwrap();
     let world = World::open(dir.path());

@@ -106,8 +106,6 @@ fn single_requests_are_drawn_anew_in_every_epoch() {
     let halves = vec![share("one", 0.5, &one), share("two", 0.5, &two)];
     let drawn = |epoch: i64| {
         world.route(routed(halves.clone(), minute(epoch)));
-        // A reply is forgotten when a record an hour younger is there.
-        world.ask(&format!("first of {epoch}"), &asked(0.0), minute(epoch));
         let records = world.ask_many("r", 40, minute(epoch));
         records.into_iter().map(|record| record.drawn.unwrap().model).collect::<Vec<_>>()
     };
