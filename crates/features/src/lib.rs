@@ -92,6 +92,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod batch;
 mod beside;
 mod compile;
 mod error;
@@ -119,6 +120,7 @@ mod window_spec;
 pub mod point_in_time;
 pub mod skew;
 
+pub use batch::Batch;
 pub use error::FeatureError;
 pub use key::{EntityKey, shard_of};
 pub use op::{Op, Parameter, Rank};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use perennial_types::{ContentHash, Position, Timestamp, Value};
 
-use crate::inputs::Evaluated;
+use crate::batch::{Batch, Taken};
 use crate::key::EntityKey;
 use crate::keys::Keys;
 use crate::tiles::{Placed, Room, Tiles};
@@ -14,7 +14,7 @@ use crate::window::{self, ReadRoom};
 
 /// Events whose memory is asked for at once: enough to fill the processor's queue of reads, and few enough
 /// that what came is still there when it is used.
-const BATCH: usize = 64;
+const AT_ONCE: usize = 64;
 
 /// An event of a source, as it stands in the log.
 #[derive(Clone, Copy, Debug)]
@@ -59,10 +59,11 @@ pub(crate) struct ViewState {
     pub(crate) late: u64,
     pub(crate) unreachable: u64,
     pub(crate) keys: Keys,
-    evaluated: Evaluated,
-    /// The events of the batch that count, by their place in it.
-    batch: Vec<(usize, EntityKey)>,
-    /// The numbers of their keys; none for one that is new.
+    /// Room for events that come without a batch of their own.
+    batch: Batch,
+    /// The places in a batch of the events to take in.
+    places: Vec<usize>,
+    /// The numbers of the keys at hand; none for one that is new.
     numbers: Vec<Option<u32>>,
     room: Room,
 }
@@ -107,9 +108,18 @@ impl Shard {
     /// faster: the memory that its keys need is asked for all at once.
     pub fn apply_batch(&mut self, events: &[Event<'_>], mine: impl Fn(&EntityKey) -> bool) {
         for state in &mut self.views {
-            for events in events.chunks(BATCH) {
-                state.apply(events, &mine);
-            }
+            let mut batch = std::mem::take(&mut state.batch);
+            batch.fill_by(&state.view, events, |key| mine(key).then_some(0));
+            state.apply(&batch, 0);
+            state.batch = batch;
+        }
+    }
+
+    /// Take in the events of a batch of `view` whose keys are those of shard `index`, as
+    /// [`Shard::apply_batch`] would; nothing if the view is not here.
+    pub fn apply_filled(&mut self, view: ContentHash, batch: &Batch, index: usize) {
+        if let Some(state) = self.views.iter_mut().find(|state| state.view.version() == view) {
+            state.apply(batch, index);
         }
     }
 
@@ -183,49 +193,45 @@ impl ViewState {
             late: 0,
             unreachable: 0,
             keys: Keys::default(),
-            evaluated: Evaluated::default(),
-            batch: Vec::new(),
+            batch: Batch::default(),
+            places: Vec::new(),
             numbers: Vec::new(),
             room,
         }
     }
 
-    /// Take in at most [`BATCH`] events.
-    fn apply(&mut self, events: &[Event<'_>], mine: &impl Fn(&EntityKey) -> bool) {
-        let view = &*self.view;
-        self.evaluated.clear();
-        self.batch.clear();
-        for (i, event) in events.iter().enumerate() {
-            if event.position <= self.seen {
-                continue;
-            }
-            self.seen = event.position;
-            if *view.spec.from != *event.source {
-                continue;
-            }
-            let Some(key) = EntityKey::of_row(event.row, &view.entity_columns) else { continue };
-            if mine(&key) && view.inputs.evaluate(&view.layout, event.row, &mut self.evaluated) {
-                self.batch.push((i, key));
-            }
+    /// Take in the events of a batch that are of shard `index`.
+    fn apply(&mut self, batch: &Batch, index: usize) {
+        let mut places = std::mem::take(&mut self.places);
+        places.clear();
+        places.extend(batch.places(index, self.seen));
+        self.seen = self.seen.max(batch.last);
+        for places in places.chunks(AT_ONCE) {
+            self.apply_places(batch, places);
         }
+        self.places = places;
+    }
+
+    /// Take in the events in some places of a batch.
+    fn apply_places(&mut self, batch: &Batch, places: &[usize]) {
+        let layout = &self.view.layout;
         // First every key is found, then every row is touched, and only then anything changes: what is not in
         // the processor's cache comes for many keys at once instead of for one after the other.
         self.numbers.clear();
         let keys = &self.keys;
-        self.numbers.extend(self.batch.iter().map(|(_, key)| keys.find(key)));
+        self.numbers.extend(places.iter().map(|place| keys.find(&batch.event(*place).key)));
         if self.numbers.len() > 1 {
             let touch = |number: &Option<u32>| number.map_or(0, |number| keys.tiles(number).touch());
             black_box(self.numbers.iter().map(touch).fold(0, u64::wrapping_add));
         }
-        for (place, ((i, key), number)) in self.batch.drain(..).zip(&self.numbers).enumerate() {
-            let (time, available_at) = (events[i].event_time.micros(), events[i].available_at.micros());
+        for (place, number) in places.iter().zip(&self.numbers) {
+            let Taken { key, time, available_at, .. } = batch.event(*place);
             // A new key may have come earlier in this batch.
             let number = number
-                .or_else(|| self.keys.find(&key))
-                .unwrap_or_else(|| self.keys.insert(key, Tiles::new(&view.layout, available_at)));
-            let event = self.evaluated.event(&view.layout, place);
+                .or_else(|| self.keys.find(key))
+                .unwrap_or_else(|| self.keys.insert(key.clone(), Tiles::new(layout, *available_at)));
             let tiles = self.keys.tiles_mut(number);
-            match tiles.apply(&view.layout, time, available_at, event, &mut self.room) {
+            match tiles.apply(layout, *time, *available_at, batch.row(layout, *place), &mut self.room) {
                 Placed::InOrder => {}
                 Placed::Late => self.late += 1,
                 Placed::Unreachable => {

@@ -4,12 +4,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use perennial_features::{EntityKey, Event, Reading, Shard, View, shard_of};
+use perennial_features::{Batch, EntityKey, Event, Reading, Shard, View, shard_of};
 use perennial_log::LogReader;
 use perennial_log::decode::decode_row;
 use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp, Value};
 
 use crate::{Declared, Fold, PipelineError};
+
+/// Events of one shard, about, that are applied while it is locked: some ten microseconds for its readers.
+const EVENTS_A_LOCK: usize = 64;
+
+/// Records that are decoded at once to fill a new view.
+const BACKFILL_RUN: usize = 4_096;
 
 /// The feature state of every view version in use.
 #[derive(Clone)]
@@ -31,10 +37,15 @@ impl LiveView {
         Self { view, source, shards }
     }
 
-    fn apply(&self, event: &Event<'_>) {
-        let count = self.shards.len();
-        for (index, shard) in self.shards.iter().enumerate() {
-            shard.write().apply(event, |key| shard_of(key, count) == index);
+    /// Take in the next events of the log. Keys and values are computed before a shard is locked.
+    fn apply(&self, events: &[Event<'_>]) {
+        let shards = self.shards.len();
+        let mut batch = Batch::default();
+        for events in events.chunks(EVENTS_A_LOCK * shards) {
+            batch.fill(&self.view, events, shards);
+            for (index, shard) in self.shards.iter().enumerate() {
+                shard.write().apply_filled(self.view.version(), &batch, index);
+            }
         }
     }
 
@@ -57,6 +68,14 @@ impl DecodedEvent {
             .map_err(|error| PipelineError::record(record.position, error))?;
         let (event_time, available_at) = (record.entry.event_time, record.entry.available_at);
         Ok(Self { row, position: record.position, event_time, available_at })
+    }
+
+    /// The events of a source among some records.
+    fn of_source(source: &SourceSpec, records: &[Record]) -> Result<Vec<Self>, PipelineError> {
+        let own = |record: &&Record| {
+            record.entry.stream == Stream::Event && record.entry.source == source.name
+        };
+        records.iter().filter(own).map(|record| Self::decode(source, record)).collect()
     }
 
     pub(crate) fn as_event<'a>(&'a self, source: &'a SourceSpec) -> Event<'a> {
@@ -96,23 +115,25 @@ impl Engine {
         Some(shards.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)))
     }
 
-    /// Take one event into every view of its source.
-    pub(crate) fn apply_event(&self, record: &Record) -> Result<(), PipelineError> {
-        let views: Vec<Arc<LiveView>> = {
-            let views = self.views.read();
-            views.values().filter(|live| live.source.name == record.entry.source).cloned().collect()
-        };
+    /// Take the events of a run of records into every view of their sources.
+    pub(crate) fn apply_events(&self, records: &[Record]) -> Result<(), PipelineError> {
+        let views: Vec<Arc<LiveView>> = self.views.read().values().cloned().collect();
         // Old and new versions of a view may read the source by different schemas.
-        let mut decoded: Option<(Arc<SourceSpec>, DecodedEvent)> = None;
-        for live in views {
-            let reuse = decoded.as_ref().is_some_and(|(source, _)| source.schema == live.source.schema);
-            if !reuse {
-                let event = DecodedEvent::decode(&live.source, record)?;
-                decoded = Some((Arc::clone(&live.source), event));
+        let mut decoded: Vec<(&SourceSpec, Vec<DecodedEvent>)> = Vec::new();
+        for live in &views {
+            let same = |(source, _): &(&SourceSpec, _)| {
+                source.name == live.source.name && source.schema == live.source.schema
+            };
+            if !decoded.iter().any(same) {
+                decoded.push((&live.source, DecodedEvent::of_source(&live.source, records)?));
             }
-            if let Some((source, event)) = &decoded {
-                live.apply(&event.as_event(source));
-            }
+        }
+        for (source, decoded) in &decoded {
+            let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(source)).collect();
+            let reads = |live: &&Arc<LiveView>| {
+                live.source.name == source.name && live.source.schema == source.schema
+            };
+            views.iter().filter(reads).for_each(|live| live.apply(&events));
         }
         Ok(())
     }
@@ -141,13 +162,16 @@ impl Engine {
 }
 
 fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), PipelineError> {
-    for record in reader.read(Position(1), up_to)? {
-        let record = record?;
-        if record.entry.stream == Stream::Event && record.entry.source == live.source.name {
-            live.apply(&DecodedEvent::decode(&live.source, &record)?.as_event(&live.source));
+    let mut records = reader.read(Position(1), up_to)?;
+    loop {
+        let run: Vec<Record> = records.by_ref().take(BACKFILL_RUN).collect::<Result<_, _>>()?;
+        if run.is_empty() {
+            return Ok(());
         }
+        let decoded = DecodedEvent::of_source(&live.source, &run)?;
+        let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(&live.source)).collect();
+        live.apply(&events);
     }
-    Ok(())
 }
 
 /// The engine as a fold, with the log that a new view is filled from.
@@ -170,18 +194,16 @@ impl Fold for EngineFold {
     }
 
     fn apply(&mut self, record: &Record, declared: &Declared) -> Result<(), PipelineError> {
-        match record.entry.stream {
-            Stream::Event => self.engine.apply_event(record),
-            Stream::Control if declared.revision() != self.revision => {
-                self.revision = declared.revision();
-                self.engine.set_views(declared.views(), &self.reader, record.position)
-            }
-            Stream::Control
-            | Stream::Prediction
-            | Stream::Feedback
-            | Stream::DeadLetter
-            | Stream::Progress => Ok(()),
+        self.apply_run(std::slice::from_ref(record), declared)
+    }
+
+    fn apply_run(&mut self, records: &[Record], declared: &Declared) -> Result<(), PipelineError> {
+        let last = records.last().map_or(Position::START, |record| record.position);
+        if declared.revision() != self.revision {
+            self.revision = declared.revision();
+            self.engine.set_views(declared.views(), &self.reader, last)?;
         }
+        self.engine.apply_events(records)
     }
 
     fn save(&self) -> Result<Vec<u8>, PipelineError> {

@@ -4,7 +4,7 @@ use perennial_types::Record;
 
 use crate::{Declared, PipelineError};
 
-/// State that is derived from the log, record by record, and can be saved and restored at a position.
+/// State that is derived from the log, record by record or run by run, and can be saved and restored at a position.
 ///
 /// Folds are applied on one thread in the order of positions, live and in recovery by the same code.
 pub trait Fold: Send {
@@ -16,6 +16,15 @@ pub trait Fold: Send {
     /// # Errors
     /// When the record cannot be understood; the log then stops, since later states would be wrong.
     fn apply(&mut self, record: &Record, declared: &Declared) -> Result<(), PipelineError>;
+
+    /// Take a run of records into account, in their order, as [`Fold::apply`] one by one would. No record but
+    /// the only one of a run is a control record, so that `declared` is the same for all of them.
+    ///
+    /// # Errors
+    /// As [`Fold::apply`]; some of the run may have been taken then.
+    fn apply_run(&mut self, records: &[Record], declared: &Declared) -> Result<(), PipelineError> {
+        records.iter().try_for_each(|record| self.apply(record, declared))
+    }
 
     /// The state as bytes.
     ///

@@ -426,25 +426,28 @@ impl Shared {
 
     fn apply_batch(&self, records: &[Record]) -> Result<(), PipelineError> {
         let mut folds = self.folds.lock();
-        for record in records {
-            if record.entry.stream == Stream::Control {
+        let control = |record: &Record| record.entry.stream == Stream::Control;
+        // What is declared may change with a control record: it is a run of its own.
+        for run in records.chunk_by(|one, next| !control(one) && !control(next)) {
+            let Some(last) = run.last() else { continue };
+            if control(last) {
                 let mut declared = Declared::clone(&self.declared.read());
                 let before = declared.revision();
-                declared.apply(record)?;
+                declared.apply(last)?;
                 if declared.revision() != before {
                     *self.declared.write() = Arc::new(declared);
                 }
             }
             let declared = Arc::clone(&self.declared.read());
             for fold in &mut folds.folds {
-                fold.apply(record, &declared)?;
+                fold.apply_run(run, &declared)?;
             }
-            self.applied.send_replace(record.position);
-            if record.entry.stream == Stream::Control {
-                self.control.send_replace(record.position);
+            self.applied.send_replace(last.position);
+            if control(last) {
+                self.control.send_replace(last.position);
             }
-            if record.position.0 >= folds.snapshot_at.0 + folds.options.snapshot_every {
-                folds.save_or_go_on(&declared, record.position);
+            if last.position.0 >= folds.snapshot_at.0 + folds.options.snapshot_every {
+                folds.save_or_go_on(&declared, last.position);
             }
         }
         Ok(())

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use perennial_control::{DataRange, Dataset};
 use perennial_evaluate::{EndpointSpec, Feedback, Joined, LabelJoin, Prediction};
-use perennial_features::{EntityKey, Shard};
+use perennial_features::EntityKey;
+use perennial_features::point_in_time::{Mode, Query, Replay};
 use perennial_log::LogReader;
 use perennial_project::{CompiledModel, Lookup};
 use perennial_types::{ContentHash, Position, Record, Row, SourceSpec, Stream, TimeSpan, Timestamp, Value};
@@ -211,7 +212,8 @@ impl Builder<'_> {
                 ),
                 None => {
                     features.push(Row::new());
-                    missing.push((row.asked, row.asked_at, key, index));
+                    let key = EntityKey::from_values(&key);
+                    missing.push((index, Query { key, at: row.asked_at, seen: row.asked }));
                 }
             }
         }
@@ -219,29 +221,28 @@ impl Builder<'_> {
         Ok(features)
     }
 
-    /// Read a view at positions of the log, by applying the log up to each of them.
+    /// Read a view at positions of the log, as it would have been served there.
     fn replay(
         &self,
         lookup: &Lookup,
-        mut queries: Vec<(Position, Timestamp, Row, usize)>,
+        missing: Vec<(usize, Query)>,
         features: &mut [Row],
     ) -> Result<(), PipelineError> {
-        queries.sort_by_key(|query| query.0);
-        let Some(last) = queries.last().map(|query| query.0) else { return Ok(()) };
+        let Some(last) = missing.iter().map(|(_, query)| query.seen).max() else { return Ok(()) };
         let source =
             self.sources.iter().find(|source| source.name == lookup.view.spec().from).ok_or_else(|| {
                 PipelineError::Invalid(format!("view {:?} has no source", lookup.view.spec().name))
             })?;
-        let mut shard = Shard::new(vec![Arc::clone(&lookup.view)]);
-        let mut queries = queries.into_iter().peekable();
+        let (indexes, queries): (Vec<usize>, Vec<Query>) = missing.into_iter().unzip();
+        let mut replay = Replay::new(&lookup.view, &queries, Mode::AsServed);
         for record in self.reader.read(Position(1), last)? {
             let record = record?;
             if record.entry.stream == Stream::Event && record.entry.source == source.name {
-                shard.apply(&DecodedEvent::decode(source, &record)?.as_event(source), |_| true);
+                replay.take(&DecodedEvent::decode(source, &record)?.as_event(source));
             }
-            while let Some((_, at, key, index)) = queries.next_if(|query| query.0 <= record.position) {
-                features[index] = shard.read(lookup.view.version(), &EntityKey::from_values(&key), at).values;
-            }
+        }
+        for (index, values) in indexes.into_iter().zip(replay.values()) {
+            features[index] = values;
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! One history, one outcome: shards, snapshots and replay change no bit.
 
 use perennial_features::point_in_time::{Mode, Query, replay};
-use perennial_features::{Event, Op, Shard, Tail, shard_of, skew};
+use perennial_features::{Batch, Event, Op, Shard, Tail, shard_of, skew};
 use perennial_types::{Position, Timestamp, Value};
 use proptest::prelude::*;
 
@@ -32,6 +32,33 @@ proptest! {
         let replayed = replay(&view, &events, &queries, Mode::AsServed);
         for (served, replayed) in served.iter().zip(&replayed) {
             prop_assert_eq!(skew::compare(&view, served, replayed), vec![]);
+        }
+    }
+
+    #[test]
+    fn batches_of_any_size_are_events_one_by_one(
+        samples in samples(5000 * SECOND),
+        shards in 1..5_usize,
+        size in 1..60_usize,
+    ) {
+        let view = wide_view();
+        let [mut single, mut batched] = [(); 2].map(|()| vec![Shard::new(vec![view.clone()]); shards]);
+        let events: Vec<Event<'_>> = samples.iter().map(Sample::event).collect();
+        for event in &events {
+            for (i, shard) in single.iter_mut().enumerate() {
+                shard.apply(event, |key| shard_of(key, shards) == i);
+            }
+        }
+        let mut batch = Batch::default();
+        // What was taken already is skipped.
+        for events in events.chunks(size).chain(events.rchunks(size).take(1)) {
+            batch.fill(&view, events, shards);
+            for (i, shard) in batched.iter_mut().enumerate() {
+                shard.apply_filled(view.version(), &batch, i);
+            }
+        }
+        for (single, batched) in single.iter().zip(&batched) {
+            prop_assert_eq!(single.save(), batched.save());
         }
     }
 
