@@ -72,9 +72,8 @@ impl DecodedEvent {
 
     /// The events of a source among some records.
     fn of_source(source: &SourceSpec, records: &[Record]) -> Result<Vec<Self>, PipelineError> {
-        let own = |record: &&Record| {
-            record.entry.stream == Stream::Event && record.entry.source == source.name
-        };
+        let own =
+            |record: &&Record| record.entry.stream == Stream::Event && record.entry.source == source.name;
         records.iter().filter(own).map(|record| Self::decode(source, record)).collect()
     }
 
