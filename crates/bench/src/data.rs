@@ -15,6 +15,7 @@ const DAYS: u64 = 10;
 /// The furthest that an event arrives after it happened.
 pub(crate) const JITTER_MS: i64 = 30_000;
 const USERS: usize = 100_000;
+const MERCHANTS: usize = 5_000;
 
 /// One payment.
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -22,6 +23,7 @@ pub(crate) struct Payment {
     /// Milliseconds since 1970.
     pub(crate) ts: i64,
     pub(crate) user_id: i64,
+    pub(crate) merchant_id: i64,
     pub(crate) amount: f64,
 }
 
@@ -83,18 +85,30 @@ impl Zipf {
     }
 }
 
-/// Payments in the order of their arrival: ten days, users by zipf 1.1, amounts log-normal in cents.
+/// Payments in the order of their arrival: ten days, users by zipf 1.1, merchants by zipf 0.8, amounts log-normal in
+/// cents.
 pub(crate) fn payments(n: usize) -> Vec<Payment> {
-    let mut random = Random(7);
     let users = Zipf::new(USERS, 1.1);
+    // Hot users are spread over the range of ids.
+    payments_by(n, |random| (users.draw(random) * 7919 % USERS) as i64)
+}
+
+/// Such payments of so many users, each of whom has as many.
+pub(crate) fn payments_of(n: usize, users: u64) -> Vec<Payment> {
+    payments_by(n, |random| random.below(users) as i64)
+}
+
+fn payments_by(n: usize, user: impl Fn(&mut Random) -> i64) -> Vec<Payment> {
+    let mut random = Random(7);
+    let merchants = Zipf::new(MERCHANTS, 0.8);
     let mut drawn: Vec<(u64, Payment)> = (0..n)
         .map(|_| {
             let ts = START_MS + random.below(DAYS * DAY_MS);
             let arrival = ts + random.below(JITTER_MS.unsigned_abs());
-            // Hot users are spread over the range of ids.
-            let user_id = (users.draw(&mut random) * 7919 % USERS) as i64;
+            let user_id = user(&mut random);
+            let merchant_id = merchants.draw(&mut random) as i64;
             let amount = ((3.0 + random.normal()).exp() * 100.0).round() / 100.0;
-            (arrival, Payment { ts: ts as i64, user_id, amount })
+            (arrival, Payment { ts: ts as i64, user_id, merchant_id, amount })
         })
         .collect();
     drawn.sort_by_key(|(arrival, _)| *arrival);
@@ -116,10 +130,10 @@ pub(crate) fn labels(payments: &[Payment], n: usize) -> Vec<Label> {
 /// The payments as lines of JSON.
 pub(crate) fn lines(payments: &[Payment]) -> Result<Vec<u8>> {
     let mut text = Vec::new();
-    for Payment { ts, user_id, amount } in payments {
+    for Payment { ts, user_id, merchant_id, amount } in payments {
         writeln!(
             text,
-            r#"{{"ts":{ts},"user_id":{user_id},"merchant_id":1,"amount":{amount},"country":"DE"}}"#
+            r#"{{"ts":{ts},"user_id":{user_id},"merchant_id":{merchant_id},"amount":{amount},"country":"DE"}}"#
         )?;
     }
     Ok(text)

@@ -41,9 +41,9 @@ impl Beside {
             sessions.add(layout.tile, &layout.slots, *gap, time, event);
             sessions.forget(*gap, now);
         }
-        for (recent, (lane, most)) in self.recent.iter_mut().zip(&layout.recent) {
-            if event.counts(*lane) {
-                recent.add(*most, time, event);
+        for (recent, wanted) in self.recent.iter_mut().zip(&layout.recent) {
+            if event.counts(wanted.mask) {
+                recent.add(wanted.most, time, event);
             }
         }
     }
@@ -71,8 +71,8 @@ pub(crate) fn merge_window(layout: &Layout, window: &Window, key: &Tiles, at: i6
             }
         }
         Kind::Last { recent, most } => {
-            let (lane, _) = layout.recent[recent];
-            let counted = waiting().filter(|(_, event)| event.counts(lane));
+            let mask = layout.recent[recent].mask;
+            let counted = waiting().filter(|(_, event)| event.counts(mask));
             let mut last: Vec<(i64, Row<'_>)> = beside.recent[recent].events().chain(counted).collect();
             last.drain(..last.len().saturating_sub(most));
             for (time, event) in last {

@@ -68,7 +68,7 @@ impl Inputs {
         let (words, objects) = (&mut all_words[word..], &mut all_objects[object..]);
         // An event that no lane counts is one of its session all the same.
         let mut counted = !layout.sessions.is_empty();
-        for (i, lane) in self.lanes.iter().enumerate() {
+        for lane in &self.lanes {
             if lane.filter.is_some_and(|filter| values[filter] != Value::Boolean(true)) {
                 continue;
             }
@@ -104,7 +104,9 @@ impl Inputs {
                     value => Some(Object::Text(value.to_string().into())),
                 };
             }
-            words[i / 64] |= 1 << (i % 64);
+            if let Some(bit) = lane.mask {
+                words[bit / 64] |= 1 << (bit % 64);
+            }
             counted = true;
         }
         if !counted {

@@ -1,13 +1,16 @@
 //! Where the state of a view's aggregates lies, and what each window reads of it.
 
+mod places;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_types::DataType;
 
+use self::places::{find_slot, place_events, place_slots};
 use crate::ladder::{ETERNITY, floor};
 use crate::layers::{Layer, far_size, layers};
-use crate::state::{Doubles, Inner, Part, Slot, fold, merge};
+use crate::state::{Doubles, Part, Slot, fold, merge};
 use crate::timeline::{Row, RowMut, Shape};
 use crate::{Op, Tail, WindowSpec};
 
@@ -28,6 +31,8 @@ pub(crate) struct Lane {
     pub(crate) data_type: DataType,
     /// The type of its second column's values.
     pub(crate) with_type: DataType,
+    /// Its bit in the mask of an event; nothing where every event that is kept counts.
+    pub(crate) mask: Option<usize>,
     /// The word of its value in the row of an event.
     pub(crate) event_word: usize,
     /// The object of its value in the row of an event, if it is a text.
@@ -49,6 +54,7 @@ impl Default for Lane {
             filter: None,
             data_type: DataType::Int64,
             with_type: DataType::Int64,
+            mask: None,
             event_word: 0,
             event_object: 0,
             event_with: 0,
@@ -93,17 +99,30 @@ pub(crate) struct Window {
     pub(crate) values: Vec<(usize, Op, Slot)>,
 }
 
+/// A lane of which the last events are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Recent {
+    lane: usize,
+    /// Its bit in the mask of an event.
+    pub(crate) mask: Option<usize>,
+    /// How many.
+    pub(crate) most: usize,
+}
+
 /// Where everything lies. The same for all keys of a view.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
-    /// The row of an event: mask words with a bit for each lane that has a value, then a word for each lane.
+    /// The row of an event: mask words with a bit for each lane that has a value, then a word for each lane. Of
+    /// a single lane only the events are kept that it counts, without a mask, unless sessions want them all.
     pub(crate) event: Shape,
     /// The row of a tile.
     pub(crate) tile: Shape,
     /// Every part of every lane.
     pub(crate) slots: Vec<Slot>,
-    /// The lanes, if all of them are of the usual kind.
-    doubles: Option<Vec<Doubles>>,
+    /// The lanes of the usual kind.
+    doubles: Vec<Doubles>,
+    /// The parts of the other lanes.
+    others: Vec<Slot>,
     /// The sizes of tiles in use, ascending; each divides the next.
     pub(crate) layers: Vec<Layer>,
     pub(crate) windows: Vec<Window>,
@@ -114,8 +133,10 @@ pub(crate) struct Layout {
     pub(crate) keep: Option<i64>,
     /// The gaps of sessions, in microseconds.
     pub(crate) sessions: Vec<i64>,
-    /// Lanes of which so many last events are kept.
-    pub(crate) recent: Vec<(usize, usize)>,
+    /// Lanes of which last events are kept, ascending.
+    pub(crate) recent: Vec<Recent>,
+    /// For each object of a tile the highest layer that a window reads it from.
+    read_in: Vec<usize>,
     /// Number of aggregated outputs.
     pub(crate) outputs: usize,
 }
@@ -124,7 +145,10 @@ impl Layout {
     /// The layout for `wanted`, of which there is at least one; the lanes' places in the row of an event
     /// are assigned.
     pub(crate) fn new(lanes: &mut [Lane], wanted: &[Wanted]) -> Self {
-        let event = place_events(lanes);
+        let mut sessions: Vec<i64> = wanted.iter().filter_map(Wanted::gap).collect();
+        sessions.sort_unstable();
+        sessions.dedup();
+        let event = place_events(lanes, lanes.len() > 1 || !sessions.is_empty());
         let mut tile = Shape::default();
         let slots: Vec<Slot> = (0..lanes.len())
             .flat_map(|lane| {
@@ -133,10 +157,7 @@ impl Layout {
             })
             .collect();
         let layers = layers(wanted.iter().map(|want| want.window));
-        let mut sessions: Vec<i64> = wanted.iter().filter_map(Wanted::gap).collect();
-        sessions.sort_unstable();
-        sessions.dedup();
-        let recent = recent(wanted);
+        let recent = recent(lanes, wanted);
         let mut windows: Vec<Window> = Vec::new();
         for (output, want) in wanted.iter().enumerate() {
             let kind = want.kind(&sessions, &recent);
@@ -161,41 +182,48 @@ impl Layout {
             _ => None,
         };
         let keep = wanted.iter().filter_map(exact).max();
-        let doubles = Doubles::of(&slots);
+        let (doubles, others) = Doubles::split(&slots);
+        let read_in = read_in(tile, &windows);
         Self {
             event,
             tile,
             slots,
             doubles,
+            others,
             layers,
             windows,
             by_layer,
             keep,
             sessions,
             recent,
+            read_in,
             outputs: wanted.len(),
         }
     }
 
     /// Fold an event of `time` (microseconds) into a tile.
     pub(crate) fn fold(&self, tile: &mut RowMut<'_>, event: Row<'_>, time: i64) {
-        match &self.doubles {
-            Some(lanes) => lanes.iter().for_each(|lane| lane.fold(tile.words, event)),
-            None => fold(&self.slots, tile, event, time),
+        self.doubles.iter().for_each(|lane| lane.fold(tile.words, event));
+        if !self.others.is_empty() {
+            fold(&self.others, tile, event, time);
         }
     }
 
     /// Merge a tile of a later start into `tile`.
     pub(crate) fn merge(&self, tile: &mut RowMut<'_>, later: Row<'_>) {
-        match &self.doubles {
-            Some(lanes) => lanes.iter().for_each(|lane| lane.merge(tile.words, later.words)),
-            None => merge(&self.slots, tile, later),
+        self.doubles.iter().for_each(|lane| lane.merge(tile.words, later.words));
+        if !self.others.is_empty() {
+            merge(&self.others, tile, later);
         }
     }
 
-    /// The number of words that say which lanes of an event have a value.
-    pub(crate) fn mask_words(lanes: usize) -> usize {
-        lanes.div_ceil(64)
+    /// Let go of the objects of a tile that no window reads from layer `layer` on.
+    pub(crate) fn forget(&self, layer: usize, tile: &mut RowMut<'_>) {
+        for (object, last) in tile.objects.iter_mut().zip(&self.read_in) {
+            if *last < layer {
+                *object = None;
+            }
+        }
     }
 
     /// The size of the smallest tiles, in microseconds.
@@ -211,11 +239,15 @@ impl Layout {
     /// Where layer `layer` begins in the past of a key that was last kept in order at `upkeep`: tiles that
     /// start before are of the layer above, or dropped where there is none.
     pub(crate) fn border(&self, layer: usize, upkeep: i64) -> i64 {
+        floor(upkeep.saturating_sub(self.layers[layer].reach), self.border_size(layer))
+    }
+
+    /// What the border of a layer is a multiple of, in microseconds.
+    pub(crate) fn border_size(&self, layer: usize) -> i64 {
         let own = &self.layers[layer];
         let above = self.layers.get(layer + 1).unwrap_or(own);
         // Tiles of any start go into the one without end.
-        let size = if above.size == ETERNITY { own.size } else { above.size };
-        floor(upkeep.saturating_sub(own.reach), size)
+        if above.size == ETERNITY { own.size } else { above.size }
     }
 
     /// Bytes of a key that has an event in every tile of the smallest size, and as many sessions and last events
@@ -231,7 +263,7 @@ impl Layout {
             newer = layer.reach;
         }
         let kept = self.keep.map_or(0, |keep| keep / self.base());
-        let recent: usize = self.recent.iter().map(|(_, most)| most).sum();
+        let recent: usize = self.recent.iter().map(|recent| recent.most).sum();
         // A busy key that is read keeps merges of about as many tiles beside them.
         tiles *= 2;
         let fixed = size_of::<crate::tiles::Tiles>() as i64 + 64;
@@ -248,6 +280,16 @@ impl Window {
             Kind::Tumbling { .. } | Kind::Session(_) | Kind::Last { .. } => None,
         }
     }
+}
+
+fn read_in(tile: Shape, windows: &[Window]) -> Vec<usize> {
+    let reads = |window: &&Window, object: usize| {
+        let own = |slot: &Slot| slot.object == object && slot.part.objects(slot.data_type) > 0;
+        window.slots.iter().any(own)
+    };
+    let highest =
+        |object| windows.iter().filter(|window| reads(window, object)).map(|window| window.layer).max();
+    (0..tile.objects).map(|object| highest(object).unwrap_or(0)).collect()
 }
 
 fn by_layer(windows: &[Window]) -> Vec<usize> {
@@ -273,7 +315,7 @@ impl Wanted {
         }
     }
 
-    fn kind(&self, sessions: &[i64], recent: &[(usize, usize)]) -> Kind {
+    fn kind(&self, sessions: &[i64], recent: &[Recent]) -> Kind {
         match self.window {
             WindowSpec::Sliding(span) => Kind::Sliding { span: span.micros(), tail: self.tail },
             WindowSpec::Tumbling(span) => Kind::Tumbling { span: span.micros() },
@@ -282,23 +324,23 @@ impl Wanted {
                 Kind::Session(sessions.partition_point(|other| *other < gap.micros()))
             }
             WindowSpec::Last(most) => {
-                let recent = recent.iter().take_while(|(lane, _)| *lane < self.lane).count();
+                let recent = recent.iter().take_while(|recent| recent.lane < self.lane).count();
                 Kind::Last { recent, most: most.into() }
             }
         }
     }
 }
 
-/// The lanes of which last events are kept, and how many, ascending.
-fn recent(wanted: &[Wanted]) -> Vec<(usize, usize)> {
-    let mut lanes: BTreeMap<usize, usize> = BTreeMap::new();
+/// The lanes of which last events are kept, ascending.
+fn recent(lanes: &[Lane], wanted: &[Wanted]) -> Vec<Recent> {
+    let mut kept: BTreeMap<usize, usize> = BTreeMap::new();
     for want in wanted {
         if let WindowSpec::Last(most) = want.window {
-            let kept = lanes.entry(want.lane).or_default();
+            let kept = kept.entry(want.lane).or_default();
             *kept = (*kept).max(most.into());
         }
     }
-    lanes.into_iter().collect()
+    kept.into_iter().map(|(lane, most)| Recent { lane, mask: lanes[lane].mask, most }).collect()
 }
 
 /// The layer of the tile at the far end of a window.
@@ -308,94 +350,4 @@ fn far_layer(layers: &[Layer], window: WindowSpec) -> usize {
         Some(ETERNITY) => layers.len() - 1,
         Some(size) => layers.partition_point(|layer| layer.size < size),
     }
-}
-
-/// The part that an op of a lane is made of.
-fn find_slot(slots: &[Slot], lane: &Lane, want: &Wanted) -> Option<Slot> {
-    let part = Part::of(want.op, lane);
-    let own = |slot: &&Slot| slot.lane == want.lane;
-    if lane.by.is_none() {
-        return slots.iter().filter(own).find(|slot| slot.part == part).cloned();
-    }
-    let buckets = slots.iter().filter(own).find(|slot| slot.part == Part::Buckets)?;
-    let chosen = buckets.inner.as_ref()?.slots.iter().position(|slot| slot.part == part)?;
-    Some(Slot { chosen, ..buckets.clone() })
-}
-
-fn place_events(lanes: &mut [Lane]) -> Shape {
-    let mut shape = Shape { words: Layout::mask_words(lanes.len()), objects: 0 };
-    for lane in lanes {
-        match lane.data_type {
-            DataType::String | DataType::List(_) | DataType::Map(_) => {
-                lane.event_object = shape.objects;
-                shape.objects += 1;
-            }
-            _ if lane.of.is_none() => {}
-            DataType::Boolean
-            | DataType::Int64
-            | DataType::Double
-            | DataType::Timestamp
-            | DataType::Duration => {
-                lane.event_word = shape.words;
-                shape.words += 1;
-            }
-        }
-        if lane.with.is_some() || lane.edges.is_some() {
-            lane.event_with = shape.words;
-            shape.words += 1;
-        }
-        if lane.by.is_some() {
-            lane.event_by = shape.objects;
-            shape.objects += 1;
-        }
-    }
-    shape
-}
-
-/// The parts of one lane, the count last.
-fn place_slots(tile: &mut Shape, lane: usize, spec: &Lane, ops: impl Iterator<Item = Op>) -> Vec<Slot> {
-    let mut parts: Vec<Part> = ops.map(|op| Part::of(op, spec)).chain([Part::Count]).collect();
-    parts.sort_unstable();
-    parts.dedup();
-    if spec.by.is_none() {
-        return place_parts(tile, lane, spec, &parts, None);
-    }
-    let mut shape = Shape::default();
-    let slots = place_parts(&mut shape, lane, spec, &parts, None);
-    place_parts(tile, lane, spec, &[Part::Buckets, Part::Count], Some(Arc::new(Inner { shape, slots })))
-}
-
-fn place_parts(
-    shape: &mut Shape,
-    lane: usize,
-    spec: &Lane,
-    parts: &[Part],
-    inner: Option<Arc<Inner>>,
-) -> Vec<Slot> {
-    let mut slots = Vec::with_capacity(parts.len());
-    for part in parts {
-        slots.push(Slot {
-            part: *part,
-            lane,
-            data_type: spec.data_type,
-            with_type: spec.with_type,
-            event_word: spec.event_word,
-            event_object: spec.event_object,
-            event_with: spec.event_with,
-            event_by: spec.event_by,
-            word: shape.words,
-            object: shape.objects,
-            count: 0,
-            inner: inner.clone(),
-            chosen: 0,
-        });
-        shape.words += part.words(spec.data_type);
-        shape.objects += part.objects(spec.data_type);
-    }
-    // The count is the last part, of one word.
-    let count = shape.words - 1;
-    for slot in &mut slots {
-        slot.count = count;
-    }
-    slots
 }

@@ -94,6 +94,7 @@
 
 mod batch;
 mod beside;
+mod borders;
 mod compile;
 mod error;
 mod inputs;

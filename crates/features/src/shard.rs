@@ -1,6 +1,5 @@
 //! The state of some keys of several views.
 
-use std::hint::black_box;
 use std::sync::Arc;
 
 use perennial_types::{ContentHash, Position, Timestamp, Value};
@@ -63,8 +62,6 @@ pub(crate) struct ViewState {
     batch: Batch,
     /// The places in a batch of the events to take in.
     places: Vec<usize>,
-    /// The numbers of the keys at hand; none for one that is new.
-    numbers: Vec<Option<u32>>,
     room: Room,
 }
 
@@ -120,6 +117,14 @@ impl Shard {
     pub fn apply_filled(&mut self, view: ContentHash, batch: &Batch, index: usize) {
         if let Some(state) = self.views.iter_mut().find(|state| state.view.version() == view) {
             state.apply(batch, index);
+        }
+    }
+
+    /// Ask memory for the state of some keys that will be applied or read next, one after the other: then it comes
+    /// for all of them at once. It changes nothing.
+    pub fn touch(&self, view: ContentHash, keys: &[EntityKey]) {
+        if let Some(state) = self.state(view) {
+            state.keys.touch(keys.iter().map(EntityKey::hash));
         }
     }
 
@@ -195,7 +200,6 @@ impl ViewState {
             keys: Keys::default(),
             batch: Batch::default(),
             places: Vec::new(),
-            numbers: Vec::new(),
             room,
         }
     }
@@ -212,23 +216,17 @@ impl ViewState {
         self.places = places;
     }
 
-    /// Take in the events in some places of a batch.
+    /// Take in the events in some places of a batch, few enough that memory is asked for all their keys at once.
     fn apply_places(&mut self, batch: &Batch, places: &[usize]) {
         let layout = &self.view.layout;
-        // First every key is found, then every row is touched, and only then anything changes: what is not in
-        // the processor's cache comes for many keys at once instead of for one after the other.
-        self.numbers.clear();
-        let keys = &self.keys;
-        self.numbers.extend(places.iter().map(|place| keys.find(&batch.event(*place).key)));
-        if self.numbers.len() > 1 {
-            let touch = |number: &Option<u32>| number.map_or(0, |number| keys.tiles(number).touch());
-            black_box(self.numbers.iter().map(touch).fold(0, u64::wrapping_add));
+        if places.len() > 1 {
+            self.keys.touch(places.iter().map(|place| batch.event(*place).key.hash()));
         }
-        for (place, number) in places.iter().zip(&self.numbers) {
+        for place in places {
             let Taken { key, time, available_at, .. } = batch.event(*place);
-            // A new key may have come earlier in this batch.
-            let number = number
-                .or_else(|| self.keys.find(key))
+            let number = self
+                .keys
+                .find(key)
                 .unwrap_or_else(|| self.keys.insert(key.clone(), Tiles::new(layout, *available_at)));
             let tiles = self.keys.tiles_mut(number);
             match tiles.apply(layout, *time, *available_at, batch.row(layout, *place), &mut self.room) {

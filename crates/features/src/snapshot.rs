@@ -12,7 +12,7 @@ use crate::tiles::Tiles;
 use crate::view::View;
 
 /// The first bytes of every snapshot; the digit is the version of the format.
-const HEADER: &[u8] = b"perennial features 3\n";
+const HEADER: &[u8] = b"perennial features 4\n";
 
 /// One view's state, borrowed to save it.
 #[derive(Serialize)]
@@ -85,7 +85,7 @@ impl Shard {
 }
 
 fn saving(state: &ViewState) -> Saving<'_> {
-    let mut keys: Vec<(&EntityKey, &Tiles)> = state.keys.iter().map(|(key, tiles)| (key, tiles)).collect();
+    let mut keys: Vec<(&EntityKey, &Tiles)> = state.keys.iter().collect();
     keys.sort_unstable_by_key(|(key, _)| *key);
     Saving {
         version: state.view.version(),

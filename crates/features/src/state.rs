@@ -38,8 +38,10 @@ use crate::timeline::{Row, RowMut};
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Slot {
     pub(crate) part: Part,
-    /// The lane it belongs to, which is also its bit in the mask of an event.
+    /// The lane it belongs to.
     pub(crate) lane: usize,
+    /// The lane's bit in the mask of an event; nothing where every event counts.
+    pub(crate) mask: Option<usize>,
     /// The type of the lane's values; Int64 where it only counts.
     pub(crate) data_type: DataType,
     /// The type of the second column's values.
@@ -80,17 +82,17 @@ impl Slot {
 
     /// The event's value for a collection.
     fn item(&self, event: &Row<'_>) -> Item {
-        Item::new(self.data_type, event.words[self.event_word], event.object(self.event_object))
+        Item::new(self.data_type, event.word(self.event_word), event.object(self.event_object))
     }
 }
 
 /// Fold an event of `time` (microseconds) into a tile.
 pub(crate) fn fold(slots: &[Slot], tile: &mut RowMut<'_>, event: Row<'_>, time: i64) {
     for slot in slots {
-        if event.words[slot.lane / 64] >> (slot.lane % 64) & 1 == 0 {
+        if !event.counts(slot.mask) {
             continue;
         }
-        let value = event.words[slot.event_word];
+        let value = event.word(slot.event_word);
         match slot.part {
             Part::Count => tile.words[slot.word] += 1,
             Part::Sum => sums::fold(slot, tile.words, value),

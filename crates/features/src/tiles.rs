@@ -7,11 +7,14 @@
 //! before it. A tile is therefore the left fold of its events in the order in which they came to count:
 //! the order of arrival, except that an event dated into the future comes when its time has passed.
 
+mod roll_up;
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
 use crate::beside::Beside;
+use crate::borders::Borders;
 use crate::kept::Kept;
 use crate::ladder::{ETERNITY, floor, tile_end};
 use crate::layout::Layout;
@@ -83,11 +86,16 @@ enum Where {
 pub(crate) struct Room {
     pub(crate) merged: Loose,
     pub(crate) single: Loose,
+    borders: Borders,
 }
 
 impl Room {
     pub(crate) fn new(layout: &Layout) -> Self {
-        Self { merged: Loose::new(layout.tile), single: Loose::new(layout.tile) }
+        Self {
+            merged: Loose::new(layout.tile),
+            single: Loose::new(layout.tile),
+            borders: Borders::new(layout),
+        }
     }
 }
 
@@ -158,8 +166,13 @@ impl Tiles {
         if spot.late { Placed::Late } else { Placed::InOrder }
     }
 
-    /// Read what [`Tiles::apply`] will want first, so that it comes into the processor's cache.
+    /// Read the first and the last of its own words, so that it comes into the processor's cache.
     pub(crate) fn touch(&self) -> u64 {
+        self.now.cast_unsigned() ^ u64::from(self.read.0.load(Ordering::Relaxed))
+    }
+
+    /// Read the words of its rows that [`Tiles::apply`] will want, so that they come into the processor's cache.
+    pub(crate) fn touch_rows(&self) -> u64 {
         self.rows.touch()
     }
 
@@ -262,89 +275,5 @@ impl Tiles {
     fn count_first_waiting(&mut self, layout: &Layout, tile: usize) {
         self.rows.fold_into(layout, tile, Kind::Waiting, 0);
         self.rows.remove(layout, Kind::Waiting, 0, 1);
-    }
-
-    /// Drop what no window reaches any more, and merge tiles that only longer windows reach into the tiles
-    /// of those.
-    fn roll_up(&mut self, layout: &Layout, room: &mut Room) {
-        let before = self.upkeep;
-        self.upkeep = floor(self.now, layout.base());
-        let top = layout.layers.len() - 1;
-        let horizon = layout.border(top, self.upkeep);
-        for kind in [Kind::Tile, Kind::Single] {
-            let gone = self.rows.lower_bound(layout, kind, horizon);
-            self.rows.remove(layout, kind, 0, gone);
-        }
-        for layer in 0..top {
-            let to = layout.border(layer, self.upkeep);
-            // Otherwise the border did not move: the one before is at or before this, and it has no less.
-            if to > before.saturating_sub(layout.layers[layer].reach) {
-                let above = layout.layers[layer + 1].size;
-                // What goes into the tile without end meets the one that is there.
-                let from = if above == ETERNITY { i64::MIN } else { layout.border(layer, before) };
-                self.merge_children(layout, from, to, above, room);
-            }
-        }
-        if let (Some(kept), Some(keep)) = (&mut self.kept, layout.keep) {
-            kept.forget_before(layout, self.now.saturating_sub(keep));
-        }
-        let read = std::mem::take(self.read.0.get_mut());
-        let (rows, kept) = (&self.rows, self.kept.as_deref());
-        if self.totals.as_mut().is_some_and(|totals| totals.done(rows, read)) {
-            self.totals = None;
-        }
-        match &mut self.totals {
-            Some(totals) => totals.advance(layout, rows, self.upkeep, kept, room),
-            None if read && Totals::wanted(rows) => {
-                self.totals = Some(Box::new(Totals::new(layout, rows, self.upkeep, kept, room)));
-            }
-            None => {}
-        }
-    }
-
-    /// Replace the tiles of `[from, to)` by their parents of `size`; a parent is the merge of its children
-    /// in order. A single event needs no parent: it is its own tile at any size.
-    fn merge_children(&mut self, layout: &Layout, from: i64, to: i64, size: i64, room: &mut Room) {
-        let bound = |rows: &Timeline, kind, time| rows.lower_bound(layout, kind, time);
-        let mut tile = bound(&self.rows, Kind::Tile, from);
-        let mut single = bound(&self.rows, Kind::Single, from);
-        let mut tiles = bound(&self.rows, Kind::Tile, to) - tile;
-        let mut singles = bound(&self.rows, Kind::Single, to) - single;
-        while tiles > 0 || singles > 0 {
-            let time = |kind, i, left: usize| (left > 0).then(|| self.rows.time(layout, kind, i));
-            let first = [time(Kind::Tile, tile, tiles), time(Kind::Single, single, singles)]
-                .into_iter()
-                .flatten()
-                .min();
-            let parent = floor(first.unwrap_or(from), size);
-            let end = tile_end(parent, size).min(to);
-            let within = |kind, i: usize, left: usize| {
-                (0..left).take_while(|more| self.rows.time(layout, kind, i + more) < end).count()
-            };
-            let (here, alone) = (within(Kind::Tile, tile, tiles), within(Kind::Single, single, singles));
-            tiles -= here;
-            singles -= alone;
-            match (here, alone) {
-                (0, 1) => single += 1,
-                (1, 0) => {
-                    self.rows.set_start(layout, tile, parent);
-                    tile += 1;
-                }
-                _ => {
-                    let Room { merged, single: one } = room;
-                    merged.clear();
-                    self.rows.forward(layout, parent.max(from), end, one, |_, child| {
-                        layout.merge(&mut merged.row_mut(), child);
-                    });
-                    if here == 0 {
-                        self.rows.insert_tile(layout, tile, parent);
-                    }
-                    self.rows.set_tile(layout, tile, parent, merged);
-                    self.rows.remove(layout, Kind::Tile, tile + 1, tile + here);
-                    self.rows.remove(layout, Kind::Single, single, single + alone);
-                    tile += 1;
-                }
-            }
-        }
     }
 }

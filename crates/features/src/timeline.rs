@@ -1,7 +1,10 @@
 //! The rows of one key: tiles, events that are alone in their tile, and events that wait, in one allocation.
 
+mod objects;
+
 use serde::{Deserialize, Serialize};
 
+use self::objects::Objects;
 use crate::layout::Layout;
 use crate::state::Object;
 
@@ -22,9 +25,14 @@ pub(crate) struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Whether a lane counts this event.
-    pub(crate) fn counts(&self, lane: usize) -> bool {
-        self.words[lane / 64] >> (lane % 64) & 1 == 1
+    /// Whether a lane with this bit in the mask counts this event; without a bit it counts all that are kept.
+    pub(crate) fn counts(&self, mask: Option<usize>) -> bool {
+        mask.is_none_or(|bit| self.words[bit / 64] >> (bit % 64) & 1 == 1)
+    }
+
+    /// The word at `i`; 0 where the row of an event has none, since nothing but a text or its being there counts.
+    pub(crate) fn word(&self, i: usize) -> u64 {
+        self.words.get(i).copied().unwrap_or(0)
     }
 
     /// The object at `i`, if there is one.
@@ -44,6 +52,10 @@ pub(crate) struct RowMut<'a> {
 /// many of them.
 const LEAST_GROWTH: usize = 8;
 
+/// Words of a line of the processor's cache, and how many lines of a key are asked for ahead: all of most keys.
+const LINE: usize = 8;
+const TOUCHED: usize = 8;
+
 /// The kinds of rows, in the order in which they lie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -60,7 +72,7 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Timeline {
     words: Vec<u64>,
-    objects: Vec<Option<Object>>,
+    objects: Objects,
     lens: [u32; 3],
 }
 
@@ -76,10 +88,9 @@ impl Kind {
 }
 
 impl Timeline {
-    /// Read the newest rows' words.
+    /// Read some of the rows' words, the newest first, so that they come into the processor's cache.
     pub(crate) fn touch(&self) -> u64 {
-        let last = self.words.last().copied().unwrap_or(0);
-        last ^ self.words.get(self.words.len() / 2).copied().unwrap_or(0)
+        self.words.iter().rev().step_by(LINE).take(TOUCHED).fold(0, |sum, word| sum ^ word)
     }
 
     /// How many rows of a kind there are.
@@ -115,23 +126,36 @@ impl Timeline {
         self.words[self.place(layout, kind, i).0].cast_signed()
     }
 
+    /// The time of the first row of a kind.
+    pub(crate) fn first(&self, layout: &Layout, kind: Kind) -> Option<i64> {
+        (self.len(kind) > 0).then(|| self.time(layout, kind, 0))
+    }
+
     /// The time of the last row of a kind.
     pub(crate) fn last(&self, layout: &Layout, kind: Kind) -> Option<i64> {
         let len = self.len(kind);
         (len > 0).then(|| self.time(layout, kind, len - 1))
     }
 
-    /// The index of the first row at or after `time`; near the end without a search.
+    /// The index of the first row at or after `time`; the nearer to the end, the sooner it is found.
     pub(crate) fn lower_bound(&self, layout: &Layout, kind: Kind, time: i64) -> usize {
         let len = self.len(kind);
-        if len == 0 || self.time(layout, kind, len - 1) < time {
-            return len;
-        }
         let (first, stride) = (self.place(layout, kind, 0).0, 1 + kind.shape(layout).words);
-        let (mut low, mut high) = (0, len - 1);
+        let before = |i: usize| self.words[first + i * stride].cast_signed() < time;
+        // Every row from `high` on is at or after `time`.
+        let (mut low, mut high, mut step) = (0, len, 1);
+        while high > 0 {
+            let probe = high.saturating_sub(step);
+            if before(probe) {
+                low = probe + 1;
+                break;
+            }
+            high = probe;
+            step *= 2;
+        }
         while low < high {
             let middle = usize::midpoint(low, high);
-            if self.words[first + middle * stride].cast_signed() < time {
+            if before(middle) {
                 low = middle + 1;
             } else {
                 high = middle;
@@ -229,9 +253,7 @@ impl Timeline {
         self.words.resize(len + more, 0);
         self.words.copy_within(word..len, word + more);
         self.words[word..word + more].fill(0);
-        if shape.objects > 0 {
-            self.objects.splice(object..object, std::iter::repeat_n(None, shape.objects));
-        }
+        self.objects.open(object, shape.objects);
         self.lens[kind as usize] += 1;
         word
     }
@@ -242,7 +264,7 @@ impl Timeline {
             let (word, object) = self.place(layout, kind, start);
             let (word_end, object_end) = self.place(layout, kind, end);
             self.words.drain(word..word_end);
-            self.objects.drain(object..object_end);
+            self.objects.remove(object..object_end);
             self.lens[kind as usize] -= (end - start) as u32;
             if self.words.capacity() > 2 * self.words.len() + 64 {
                 self.words.shrink_to(self.words.len() + self.words.len() / 8);

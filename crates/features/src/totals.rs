@@ -304,7 +304,7 @@ impl Totals {
 impl LayerTotals {
     fn merge_older(&mut self, layout: &Layout, rows: &Timeline, border: i64, room: &mut Room) {
         self.older.clear();
-        let Room { merged, single } = room;
+        let Room { merged, single, .. } = room;
         merged.clear();
         let mut spare = Loose::new(layout.tile);
         rows.backward(layout, border, self.flip.min(self.head), single, |time, tile| {
@@ -331,7 +331,7 @@ impl Cut {
         if self.few {
             return;
         }
-        let Room { merged, single } = room;
+        let Room { merged, single, .. } = room;
         merged.clear();
         let mut spare = Loose::new(layout.tile);
         let events = range.map(|i| kept.event(layout, i));

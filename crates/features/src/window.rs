@@ -118,6 +118,7 @@ impl Reader<'_> {
             if next < layout.by_layer.len() {
                 self.total(key, layer, layout.border(layer, key.upkeep), reached);
                 std::mem::swap(&mut self.room.total, &mut self.room.rest);
+                layout.forget(layer + 1, &mut self.room.rest.row_mut());
             }
         }
         apart.into_iter().for_each(|window| self.read_alone(key, window));

@@ -9,7 +9,7 @@ use crate::timeline::Row;
 /// Where the parts of such a lane lie in the row of a tile.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Doubles {
-    lane: usize,
+    mask: Option<usize>,
     event_word: usize,
     sum: Option<usize>,
     moments: Option<usize>,
@@ -19,9 +19,16 @@ pub(crate) struct Doubles {
 }
 
 impl Doubles {
-    /// The lanes of some slots, if all of them are such.
-    pub(crate) fn of(slots: &[Slot]) -> Option<Vec<Self>> {
-        slots.chunk_by(|a, b| a.lane == b.lane).map(Self::of_lane).collect()
+    /// The lanes of some slots that are such, and the slots of the others.
+    pub(crate) fn split(slots: &[Slot]) -> (Vec<Self>, Vec<Slot>) {
+        let (mut doubles, mut others) = (Vec::new(), Vec::new());
+        for lane in slots.chunk_by(|a, b| a.lane == b.lane) {
+            match Self::of_lane(lane) {
+                Some(usual) => doubles.push(usual),
+                None => others.extend_from_slice(lane),
+            }
+        }
+        (doubles, others)
     }
 
     fn of_lane(slots: &[Slot]) -> Option<Self> {
@@ -32,7 +39,7 @@ impl Doubles {
         let first = slots.first().filter(|_| slots.iter().all(usual))?;
         let word = |part| slots.iter().find(|slot| slot.part == part).map(|slot| slot.word);
         Some(Self {
-            lane: first.lane,
+            mask: first.mask,
             event_word: first.event_word,
             sum: word(Part::Sum),
             moments: word(Part::Moments),
@@ -44,7 +51,7 @@ impl Doubles {
 
     /// Fold an event into a tile.
     pub(crate) fn fold(&self, tile: &mut [u64], event: Row<'_>) {
-        if !event.counts(self.lane) {
+        if !event.counts(self.mask) {
             return;
         }
         let value = f64::from_bits(event.words[self.event_word]);
@@ -130,7 +137,8 @@ mod tests {
             tiles in prop::collection::vec(prop::collection::vec((0..4_u64, -1e3..1e3_f64, -2.0..2.0_f64), 0..20), 1..6),
         ) {
             let layout = layout();
-            let doubles = Doubles::of(&layout.slots).unwrap();
+            let (doubles, others) = Doubles::split(&layout.slots);
+            prop_assert!(others.is_empty());
             let [mut all, mut all_parts] = [(); 2].map(|()| Loose::new(layout.tile));
             for events in tiles {
                 let [mut tile, mut parts] = [(); 2].map(|()| Loose::new(layout.tile));
@@ -153,6 +161,8 @@ mod tests {
     fn other_lanes_have_no_short_cut() {
         let mut layout = layout();
         layout.slots[0].data_type = DataType::Int64;
-        assert!(Doubles::of(&layout.slots).is_none());
+        let (doubles, others) = Doubles::split(&layout.slots);
+        assert_eq!((doubles.len(), others[0].lane), (1, layout.slots[0].lane));
+        assert!(others.iter().all(|slot| slot.lane == others[0].lane));
     }
 }
