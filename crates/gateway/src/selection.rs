@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use perennial_features::{EntityKey, View};
+use perennial_features::{EntityKey, ReadRoom, Reading, View};
 use perennial_pipeline::Engine;
 use perennial_project::CompiledModel;
 use perennial_types::{Column, Position, Row, Schema, Timestamp, Value, did_you_mean};
@@ -124,18 +124,24 @@ impl Selection {
     ) -> Result<(Vec<EntityReading>, Vec<ViewReading>), GatewayError> {
         let mut seen: Vec<Option<Position>> = vec![None; self.views.len()];
         let mut readings = Vec::with_capacity(entities.len());
+        let mut room = ReadRoom::default();
+        let mut found: Vec<Reading> = self.views.iter().map(|_| Reading::default()).collect();
+        let mut key = Row::new();
         for entity in entities {
-            let (mut found, mut latest) = (Vec::with_capacity(self.views.len()), None);
-            for (chosen, seen) in self.views.iter().zip(&mut seen) {
-                let key: Row = chosen.key.iter().map(|column| entity[*column].clone()).collect();
-                let reading = engine.read(chosen.view.version(), &EntityKey::from_values(&key), at);
-                let reading = reading.ok_or_else(|| not_live(&chosen.view))?;
+            let mut latest = None;
+            for ((chosen, seen), reading) in self.views.iter().zip(&mut seen).zip(&mut found) {
+                key.clear();
+                key.extend(chosen.key.iter().map(|column| entity[*column].clone()));
+                let key = EntityKey::from_values(&key);
+                if !engine.read_into(chosen.view.version(), &key, at, &mut room, reading) {
+                    return Err(not_live(&chosen.view));
+                }
                 *seen = Some(seen.map_or(reading.seen, |seen| seen.min(reading.seen)));
                 latest = latest.max(reading.latest);
-                found.push(reading.values);
             }
-            let take =
-                |feature: &Feature| std::mem::replace(&mut found[feature.view][feature.output], Value::Null);
+            let take = |feature: &Feature| {
+                std::mem::replace(&mut found[feature.view].values[feature.output], Value::Null)
+            };
             readings.push(EntityReading { values: self.features.iter().map(take).collect(), latest });
         }
         let views = self.views.iter().zip(seen).map(|(chosen, seen)| {

@@ -82,6 +82,14 @@ pub enum LogError {
         /// What the client said.
         reason: String,
     },
+    /// A setting of the client of Kafka that cannot be used.
+    #[error("setting {name:?} of the Kafka client: {reason}")]
+    Setting {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file with content that cannot be used.
     #[error("{}: {reason}", .path.display())]
     Content {
@@ -100,7 +108,7 @@ impl LogError {
             Self::Io { .. } | Self::Stopped { .. } | Self::Kafka { .. } => Kind::Unavailable,
             Self::Damaged { .. } | Self::Gap { .. } => Kind::Internal,
             Self::Retired { .. } => Kind::NotFound,
-            Self::Entry { .. } | Self::Content { .. } => Kind::Invalid,
+            Self::Entry { .. } | Self::Setting { .. } | Self::Content { .. } => Kind::Invalid,
         }
     }
 

@@ -6,7 +6,7 @@ mod cursor;
 mod protobuf;
 mod wire;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use perennial_types::{
@@ -14,7 +14,7 @@ use perennial_types::{
     WriterSchema,
 };
 
-use crate::decode::{DecodeError, entry_of};
+use crate::decode::{DecodeError, entry_of, row_of};
 use avro::AvroPlan;
 use protobuf::ProtobufPlan;
 
@@ -161,7 +161,7 @@ impl MessageDecoder {
             (&mut self.bare, value)
         };
         match plan {
-            Plan::Json => Ok(self.columns.decode_json(&crate::decode::parse(value)?)?),
+            Plan::Json => row_of(&self.columns, value),
             Plan::Csv => csv_row(&self.columns, value),
             Plan::Avro(plan) => plan.decode(value),
             Plan::Protobuf(plan) if self.framed => {
@@ -206,16 +206,46 @@ fn blank(columns: &Schema) -> Row {
 /// The row, if it has what every row of its schema has.
 fn finished(columns: &Schema, row: Row) -> Result<Row, DecodeError> {
     for (column, value) in columns.columns().iter().zip(&row) {
-        match value {
-            Value::Null if !column.nullable => return Err(RowError::Missing(column.name.to_string()).into()),
-            Value::Double(number) if number.is_nan() || number.abs() > LARGEST_DOUBLE => {
-                let (column, wanted) = (column.name.to_string(), column.data_type);
-                return Err(RowError::WrongType { column, wanted, found: number.to_string() }.into());
-            }
-            _ => {}
+        if value.null() && !column.nullable {
+            return Err(RowError::Missing(column.name.to_string()).into());
+        }
+        if let Some(number) = unusable(value) {
+            let (column, wanted) = (column.name.to_string(), column.data_type);
+            return Err(RowError::WrongType { column, wanted, found: number.to_string() }.into());
         }
     }
     Ok(row)
+}
+
+/// The first number of a value that no row may hold.
+fn unusable(value: &Value) -> Option<f64> {
+    match value {
+        Value::Double(number) => (number.is_nan() || number.abs() > LARGEST_DOUBLE).then_some(*number),
+        Value::List(values) => values.iter().find_map(unusable),
+        Value::Map(pairs) => pairs.iter().find_map(|(_, value)| unusable(value)),
+        Value::Null
+        | Value::Boolean(_)
+        | Value::Int64(_)
+        | Value::String(_)
+        | Value::Timestamp(_)
+        | Value::Duration(_) => None,
+    }
+}
+
+/// What a list or map holds that is written with its parts one after the other; the last of one key counts.
+#[derive(Debug)]
+enum Parts {
+    List(Vec<Value>),
+    Map(BTreeMap<Arc<str>, Value>),
+}
+
+impl Parts {
+    fn value(self) -> Value {
+        match self {
+            Self::List(values) => Value::List(values.into()),
+            Self::Map(pairs) => Value::Map(pairs.into_iter().collect()),
+        }
+    }
 }
 
 /// An instant, if it is one that can be written.

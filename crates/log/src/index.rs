@@ -21,14 +21,16 @@ pub(crate) struct Point {
 pub(crate) struct Index(RwLock<BTreeMap<Position, Vec<Point>>>);
 
 impl Index {
-    /// Note the frame of `record` at `offset` of the file of `first`, unless one nearby is known.
-    pub(crate) fn note(&self, first: Position, record: &Record, offset: u64) {
+    /// Note the frame of `record` at `offset` of the file of `first`, unless one nearby is known; and from which
+    /// offset on the next one is wanted.
+    pub(crate) fn note(&self, first: Position, record: &Record, offset: u64) -> u64 {
         let mut files = self.0.write();
         let points = files.entry(first).or_default();
         if points.last().is_none_or(|last| offset >= last.offset + STRIDE) {
             let available_at = record.entry.available_at;
             points.push(Point { position: record.position, available_at, offset });
         }
+        points.last().map_or(offset, |last| last.offset) + STRIDE
     }
 
     /// The last known frame of the file at or before a position.

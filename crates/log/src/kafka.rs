@@ -3,6 +3,7 @@
 //! It decides nothing about offsets: the caller says from where a partition is read when it is assigned, and keeps
 //! what it has read. What is committed to Kafka only tells others how far the group is.
 
+mod brokers;
 mod member;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::{Offset, TopicPartitionList};
 
 use crate::LogError;
+pub use brokers::Brokers;
 pub use member::Change;
 use member::Member;
 
@@ -25,8 +27,8 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(15);
 /// Which topic is read, and for whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TopicOptions {
-    /// Addresses of brokers to begin with: `host:port`, more of them separated by commas.
-    pub brokers: String,
+    /// How brokers are reached.
+    pub brokers: Brokers,
     /// The consumer group.
     pub group: String,
     /// The topic.
@@ -85,20 +87,21 @@ impl Topic {
     pub fn join(options: TopicOptions) -> Result<Self, LogError> {
         let mut config = ClientConfig::new();
         config
-            .set("bootstrap.servers", &options.brokers)
-            .set("group.id", &options.group)
             .set("client.id", "perennial")
+            // A member that was killed is missed after this long.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "2000")
+            // What is read ahead is bounded.
+            .set("queued.max.messages.kbytes", "32768");
+        options.brokers.configure(&mut config);
+        config
+            .set("group.id", &options.group)
             // The caller's log says what was read.
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
             // Partitions that stay are read on while others move.
             .set("partition.assignment.strategy", "cooperative-sticky")
-            // A member that was killed is missed after this long.
-            .set("session.timeout.ms", "10000")
-            .set("heartbeat.interval.ms", "2000")
-            // What is read ahead is bounded.
-            .set("queued.max.messages.kbytes", "32768")
             .set("statistics.interval.ms", "500");
         let topic = options.topic.clone();
         let consumer: BaseConsumer<Member> = config
@@ -229,7 +232,7 @@ fn trouble(options: &TopicOptions, doing: &'static str, error: &KafkaError) -> L
     LogError::Kafka {
         doing,
         topic: options.topic.clone(),
-        brokers: options.brokers.clone(),
+        brokers: options.brokers.addresses().to_owned(),
         reason: error.to_string(),
     }
 }

@@ -98,7 +98,9 @@ fn resume(
                         head = if scan.within_append() { head } else { record.position };
                         begun.push((record, offset));
                         if !scan.within_append() {
-                            begun.drain(..).for_each(|(record, offset)| index.note(first, &record, offset));
+                            for (record, offset) in begun.drain(..) {
+                                index.note(first, &record, offset);
+                            }
                             whole = scan.offset();
                         }
                     }
@@ -123,7 +125,7 @@ fn resume(
         len >= frame::MAGIC.len() as u64,
         "a segment that has its magic bytes is not shorter than they are"
     );
-    Ok((Active { first, len, file: Arc::new(ActiveFile { path, file }) }, head))
+    Ok((Active { first, len, point_due: 0, file: Arc::new(ActiveFile { path, file }) }, head))
 }
 
 /// The ids of the dedupe window, and the instant at which the last record became available.
@@ -140,7 +142,7 @@ fn remember(
     let from = reader.first_at_or_after(last_available_at - options.dedupe_window)?;
     for record in reader.read(from, head)? {
         let record = record?;
-        dedupe.insert(record.position, &record.entry);
+        dedupe.insert(dedupe.hash(&record.entry), record.position, &record.entry);
     }
     Ok((dedupe, last_available_at))
 }

@@ -40,6 +40,8 @@ impl Job {
 pub(crate) struct Active {
     pub(crate) first: Position,
     pub(crate) len: u64,
+    /// The length from which on the index wants to know the next frame.
+    pub(crate) point_due: u64,
     pub(crate) file: Arc<ActiveFile>,
 }
 
@@ -53,7 +55,8 @@ impl Active {
         file.write(frame::MAGIC).map_err(LogError::io("write to", &path))?;
         file.sync().map_err(LogError::io("sync", &path))?;
         files.sync_dir(dir).map_err(LogError::io("sync", dir))?;
-        Ok(Self { first, len: frame::MAGIC.len() as u64, file: Arc::new(ActiveFile { path, file }) })
+        let file = Arc::new(ActiveFile { path, file });
+        Ok(Self { first, len: frame::MAGIC.len() as u64, point_due: 0, file })
     }
 }
 
@@ -129,7 +132,9 @@ impl Writer {
     /// Give an entry its position, or say why it gets none.
     fn place(&mut self, mut entry: Entry, order: Order, staged: &mut Staged) -> Appended {
         let last = self.last_available_at;
-        if let Some(position) = self.dedupe.find(&entry, entry.available_at.max(last)) {
+        let hash = self.dedupe.hash(&entry);
+        let now = entry.available_at.max(last);
+        if let Some(position) = hash.and_then(|hash| self.dedupe.find(hash, &entry, now)) {
             return Appended::Duplicate(position);
         }
         if entry.available_at < last {
@@ -141,7 +146,7 @@ impl Writer {
         let position = self.next;
         self.next = position.next();
         self.last_available_at = entry.available_at;
-        self.dedupe.insert(position, &entry);
+        self.dedupe.insert(hash, position, &entry);
         staged.records.push(Record { position, entry });
         Appended::At(position)
     }
@@ -173,7 +178,9 @@ impl Writer {
         let active = &mut self.active;
         active.file.file.write(frames).map_err(LogError::io("write to", &active.file.path))?;
         for record in records {
-            self.index.note(active.first, record, active.len);
+            if active.len >= active.point_due {
+                active.point_due = self.index.note(active.first, record, active.len);
+            }
             active.len += frame::frame_len(&record.entry) as u64;
         }
         Ok(())

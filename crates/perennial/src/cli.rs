@@ -128,6 +128,13 @@ pub(crate) struct ServeOptions {
     /// Kafka brokers for sources that read a topic: host:port, more of them separated by commas
     #[arg(long, env = "PERENNIAL_KAFKA_BROKERS")]
     pub(crate) kafka_brokers: Option<String>,
+    /// A setting of the Kafka client, as `security.protocol=sasl_ssl`; may be given more than once. Secrets belong into
+    /// the file
+    #[arg(long = "kafka-config", value_name = "NAME=VALUE", value_parser = kafka_setting)]
+    pub(crate) kafka_settings: Vec<(String, Secret)>,
+    /// File with settings of the Kafka client, NAME=VALUE a line; `#` begins a comment
+    #[arg(long, env = "PERENNIAL_KAFKA_CONFIG_FILE")]
+    pub(crate) kafka_config_file: Option<PathBuf>,
     /// Declarations to apply at the start: a directory of YAML files, or one file
     #[arg(long)]
     pub(crate) project: Option<PathBuf>,
@@ -140,6 +147,16 @@ pub(crate) struct ServeOptions {
     /// How logs are written to standard error; PERENNIAL_LOG says what (`info`, `debug`, `perennial_log=debug` …)
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+/// A setting of the Kafka client.
+pub(crate) fn kafka_setting(text: &str) -> Result<(String, Secret), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => {
+            Ok((name.trim().to_owned(), Secret::new(value.trim())))
+        }
+        Some(_) | None => Err("write it as NAME=VALUE, such as security.protocol=sasl_ssl".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
 use perennial_gateway::{Gateway, GatewayFold};
+use perennial_log::kafka::Brokers;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, ControlHandle, Orchestrator, TrainerOptions};
 use perennial_pipeline::{Fold, Pipeline, PipelineOptions, Sources};
@@ -21,7 +22,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{LogFormat, ServeOptions};
+use crate::cli::{self, LogFormat, ServeOptions};
 use crate::clock::SystemClock;
 use crate::database::Database;
 use crate::{declarations, keys};
@@ -33,6 +34,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     start_logging(options.log_format);
     let begun = Instant::now();
     let address = SocketAddr::new(options.bind, options.port);
+    let brokers = brokers(&options)?;
     let _lock = lock(&options.data)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let followed = follow(&options, Arc::clone(&clock)).await?;
@@ -57,7 +59,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         async move { orchestrator.drive_wall().await }
     });
     let local = listener.local_addr()?;
-    let sources = Sources::start(pipeline.clone(), options.kafka_brokers.clone(), Arc::clone(&clock));
+    let sources = Sources::start(pipeline.clone(), brokers, Arc::clone(&clock));
     let app = Arc::new(App::new(gateway, orchestrator, sources.clone(), gate, clock));
     tracing::info!(address = %local, ready_ms = begun.elapsed().as_millis() as u64, "ready");
     println!("listening on http://{local}");
@@ -110,6 +112,31 @@ fn gate(
              or give one by PERENNIAL_ADMIN_KEY or --admin-key-file, or listen on 127.0.0.1"
         )
     })
+}
+
+/// How topics are read, if they are: the one that stands in both file and command line is refused.
+fn brokers(options: &ServeOptions) -> anyhow::Result<Option<Brokers>> {
+    let mut settings = Vec::new();
+    if let Some(path) = &options.kafka_config_file {
+        let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.trim();
+            if !line.is_empty() && !line.starts_with('#') {
+                // The line itself may hold a secret.
+                let setting = cli::kafka_setting(line);
+                settings
+                    .push(setting.map_err(|error| anyhow!("{}, line {number}: {error}", path.display()))?);
+            }
+        }
+    }
+    settings.extend(options.kafka_settings.iter().cloned());
+    match &options.kafka_brokers {
+        Some(addresses) => Ok(Some(Brokers::new(addresses, settings)?)),
+        None if settings.is_empty() => Ok(None),
+        None => {
+            bail!("settings of the Kafka client are given, and no brokers; add --kafka-brokers host:port")
+        }
+    }
 }
 
 fn trainer(options: &ServeOptions) -> anyhow::Result<TrainerOptions> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use perennial_features::{Batch, EntityKey, Event, Reading, Shard, View, shard_of};
+use perennial_features::{Batch, EntityKey, Event, ReadRoom, Reading, Shard, View, shard_of};
 use perennial_log::LogReader;
 use perennial_log::decode::decode_row;
 use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp, Value};
@@ -97,6 +97,23 @@ impl Engine {
     /// The features of a key at an instant, or nothing if the view version is not live.
     pub fn read(&self, view: ContentHash, key: &EntityKey, at: Timestamp) -> Option<Reading> {
         self.views.read().get(&view).map(|live| live.read(key, at))
+    }
+
+    /// As [`Engine::read`], over an earlier reading and with room that is used again; whether the view version is
+    /// live.
+    pub fn read_into(
+        &self,
+        view: ContentHash,
+        key: &EntityKey,
+        at: Timestamp,
+        room: &mut ReadRoom,
+        reading: &mut Reading,
+    ) -> bool {
+        let views = self.views.read();
+        let Some(live) = views.get(&view) else { return false };
+        let shard = &live.shards[shard_of(key, live.shards.len())];
+        shard.read().read_into(view, key, at, room, reading);
+        true
     }
 
     /// The live view versions.

@@ -103,6 +103,7 @@ pub struct Ingesting {
     pipeline: Pipeline,
     source: Arc<str>,
     at: Timestamp,
+    /// Of each row its line; and the row, if it may be refused by its order.
     lines: Vec<(usize, Vec<u8>)>,
     events: Ticket<Vec<Appended>>,
     letters: Option<Ticket<Vec<Appended>>>,
@@ -262,12 +263,18 @@ impl Pipeline {
     pub fn ingest(&self, source: &str, body: &[u8], at: Timestamp) -> Result<Ingesting, PipelineError> {
         let declared = self.declared();
         let spec = source_of(&declared, source)?;
+        let order = match spec.available_at {
+            AvailableAt::Arrival => Order::Clamp,
+            AvailableAt::Column(_) => Order::Refuse,
+        };
+        let refusable = order == Order::Refuse;
         let mut ingested = Ingested::default();
         let (mut events, mut letters, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for (line, decoded) in (1..).zip(decode_events(spec, body, at)) {
             match decoded {
                 Ok(entry) => {
-                    lines.push((line, entry.payload.clone()));
+                    let row = if refusable { entry.payload.clone() } else { Vec::new() };
+                    lines.push((line, row));
                     events.push(entry);
                 }
                 Err(letter) => {
@@ -280,10 +287,6 @@ impl Pipeline {
                 }
             }
         }
-        let order = match spec.available_at {
-            AvailableAt::Arrival => Order::Clamp,
-            AvailableAt::Column(_) => Order::Refuse,
-        };
         let events = self.append(events, Durability::Synced, order)?;
         let letters = match letters.is_empty() {
             true => None,

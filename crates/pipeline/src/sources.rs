@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use parking_lot::Mutex;
+use perennial_log::kafka::Brokers;
 use perennial_types::{Clock, KafkaStream, SourceSpec, StreamSpec};
 use tokio::sync::watch;
 
@@ -25,8 +26,7 @@ pub struct Sources {
 
 struct Inner {
     pipeline: Pipeline,
-    /// Addresses of brokers.
-    brokers: Option<String>,
+    brokers: Option<Brokers>,
     clock: Arc<dyn Clock>,
     running: Mutex<BTreeMap<Arc<str>, Running>>,
     /// Held while it is changed what is read.
@@ -68,9 +68,8 @@ struct Running {
 }
 
 impl Sources {
-    /// Read what is declared now and later, from brokers at `brokers` (`host:port`, more of them separated by
-    /// commas). To be called inside the runtime that is to serve it.
-    pub fn start(pipeline: Pipeline, brokers: Option<String>, clock: Arc<dyn Clock>) -> Self {
+    /// Read what is declared now and later, from these brokers. To be called inside the runtime that is to serve it.
+    pub fn start(pipeline: Pipeline, brokers: Option<Brokers>, clock: Arc<dyn Clock>) -> Self {
         let stopping = watch::Sender::new(false);
         let inner = Inner {
             pipeline,

@@ -2,8 +2,10 @@
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
-use axum::http::StatusCode;
-use perennial_types::did_you_mean;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use perennial_types::{Kind, did_you_mean};
+use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
@@ -41,6 +43,14 @@ pub(crate) fn json(bytes: &[u8]) -> Result<Json, Problem> {
 
 fn not_json(error: serde_json::Error) -> Problem {
     Problem::invalid(format!("the body is not JSON: {error}"))
+}
+
+/// Answer with JSON. Unlike axum's own, the value may be borrowed.
+pub(crate) fn reply<T: Serialize>(value: &T) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(json) => ([(header::CONTENT_TYPE, "application/json")], json).into_response(),
+        Err(error) => Problem::of(Kind::Internal, &error).into_response(),
+    }
 }
 
 /// The members of an object with no others than `known`; `what` names it in messages.

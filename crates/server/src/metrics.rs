@@ -1,10 +1,14 @@
 //! What is measured: every name once, and how it is written for Prometheus.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    Counter, Histogram, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use parking_lot::RwLock;
 use perennial_control::State;
 use perennial_pipeline::{Fallback, Ingested, Pipeline, SourceStatus};
 use perennial_types::Position;
@@ -37,6 +41,17 @@ const LATENCIES: [f64; 14] =
 pub(crate) struct Metrics {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    /// What counts requests, by the template of the path: looking these up by their labels costs more than a read
+    /// of features.
+    requests: RwLock<HashMap<Box<str>, Vec<Requests>>>,
+}
+
+/// What counts the requests of one route with one method and one status.
+struct Requests {
+    method: &'static str,
+    status: u16,
+    duration: Histogram,
+    count: Counter,
 }
 
 impl Metrics {
@@ -51,18 +66,24 @@ impl Metrics {
             describe_counter!(PREDICTIONS, "Answered prediction requests; fallback says why no version did");
             describe_counter!(FEEDBACK, "Labels by what became of them");
         });
-        Self { recorder, handle }
+        Self { recorder, handle, requests: RwLock::default() }
     }
 
     /// A request was answered; `route` is the template of its path.
-    pub(crate) fn requested(&self, route: &str, method: &str, status: u16, took: Duration) {
-        let (route, method) = (route.to_owned(), method.to_owned());
-        metrics::with_local_recorder(&self.recorder, || {
-            histogram!(HTTP_DURATION, "route" => route.clone(), "method" => method.clone())
-                .record(took.as_secs_f64());
-            counter!(HTTP_REQUESTS, "route" => route, "method" => method, "status" => status.to_string())
-                .increment(1);
+    pub(crate) fn requested(&self, route: &str, method: &'static str, status: u16, took: Duration) {
+        let of = |known: &&Requests| known.method == method && known.status == status;
+        if let Some(known) = self.requests.read().get(route).and_then(|known| known.iter().find(of)) {
+            return known.note(took);
+        }
+        let made = metrics::with_local_recorder(&self.recorder, || {
+            let labels = [("route", route.to_owned()), ("method", method.to_owned())];
+            let duration = histogram!(HTTP_DURATION, &labels);
+            let [route, method_label] = labels;
+            let labels = [route, method_label, ("status", status.to_string())];
+            Requests { method, status, duration, count: counter!(HTTP_REQUESTS, &labels) }
         });
+        made.note(took);
+        self.requests.write().entry(route.into()).or_default().push(made);
     }
 
     /// Rows were sent to a source that is declared.
@@ -125,6 +146,13 @@ impl Metrics {
         let recorder = recorder();
         metrics::with_local_recorder(&recorder, || now.set());
         self.handle.render() + &recorder.handle().render()
+    }
+}
+
+impl Requests {
+    fn note(&self, took: Duration) {
+        self.duration.record(took.as_secs_f64());
+        self.count.increment(1);
     }
 }
 

@@ -248,15 +248,12 @@ pub fn router(app: Arc<App>) -> Router {
 async fn measured(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let started = Instant::now();
     let route = request.extensions().get::<MatchedPath>().cloned();
-    let method = request.method().clone();
-    let response = next.run(request).await;
     // What no route matched has one label together, and so do methods that no route has: anybody can send
     // any number of different ones.
+    let mut known = ["GET", "HEAD", "POST", "PUT", "DELETE"].into_iter();
+    let method = known.find(|known| *known == request.method().as_str()).unwrap_or("other");
+    let response = next.run(request).await;
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
-    let method = match method.as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE") => known,
-        _ => "other",
-    };
     app.metrics.requested(route, method, response.status().as_u16(), started.elapsed());
     response
 }

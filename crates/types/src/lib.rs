@@ -31,4 +31,4 @@ pub use schema::{Column, LARGEST_DOUBLE, Row, RowError, Schema, SchemaError};
 pub use secret::Secret;
 pub use source::{AvailableAt, Format, KafkaStream, SourceSpec, StreamSpec, WriterSchema};
 pub use time::{Clock, TimeError, TimeSpan, Timestamp};
-pub use value::{DataType, Element, Value};
+pub use value::{AsJson, DataType, Element, Value};

@@ -1,5 +1,7 @@
 //! Instants, lengths of time, and the clock.
 
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 
@@ -40,6 +42,9 @@ impl Timestamp {
     /// # Errors
     /// When the text is none of these.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
+        if let Some(micros) = text::read(text) {
+            return Ok(Self(micros));
+        }
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self(time.timestamp_micros()));
         }
@@ -93,6 +98,9 @@ impl std::ops::Sub<TimeSpan> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = text::write(self.0) {
+            return f.write_str(text.as_str());
+        }
         match self.to_chrono() {
             Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
             None => write!(f, "{}us", self.0),

@@ -24,8 +24,7 @@ pub enum DataType {
     Duration,
     /// Values of one type in order, none of them NULL: `list<double>`.
     List(Element),
-    /// Values of one type by different texts, none of them NULL: `map<double>`. Features give it; a source
-    /// does not.
+    /// Values of one type by different texts, none of them NULL: `map<double>`.
     Map(Element),
 }
 
@@ -67,7 +66,7 @@ impl Element {
 
 impl DataType {
     /// The types that a declaration may name.
-    pub const DECLARABLE: [Self; 10] = [
+    pub const DECLARABLE: [Self; 15] = [
         Self::Boolean,
         Self::Int64,
         Self::Double,
@@ -78,11 +77,6 @@ impl DataType {
         Self::List(Element::Double),
         Self::List(Element::String),
         Self::List(Element::Timestamp),
-    ];
-
-    /// The types that only expressions and features have.
-    const COMPUTED: [Self; 6] = [
-        Self::Duration,
         Self::Map(Element::Boolean),
         Self::Map(Element::Int64),
         Self::Map(Element::Double),
@@ -143,7 +137,7 @@ impl Serialize for DataType {
 impl<'de> Deserialize<'de> for DataType {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
-        let mut known = Self::DECLARABLE.into_iter().chain(Self::COMPUTED);
+        let mut known = Self::DECLARABLE.into_iter().chain([Self::Duration]);
         known.find(|data_type| data_type.name() == name).ok_or_else(|| {
             serde::de::Error::custom(format!(
                 "{name:?} is no type; known are double, list<double> and others"
@@ -226,6 +220,11 @@ impl Value {
         matches!(self, Self::Null)
     }
 
+    /// To be written as the JSON of [`Value::to_json`], without making that.
+    pub fn as_json(&self) -> AsJson<'_> {
+        AsJson(self)
+    }
+
     /// As JSON: times as RFC 3339, durations as declared, lists as arrays, maps as
     /// objects, a double that JSON cannot hold as null.
     pub fn to_json(&self) -> serde_json::Value {
@@ -239,6 +238,28 @@ impl Value {
             Self::Duration(value) => value.to_string().into(),
             Self::List(values) => values.iter().map(Self::to_json).collect(),
             Self::Map(pairs) => pairs.iter().map(|(key, value)| (key.to_string(), value.to_json())).collect(),
+        }
+    }
+}
+
+/// A value that is written as JSON for people; see [`Value::as_json`].
+#[derive(Clone, Copy, Debug)]
+pub struct AsJson<'a>(&'a Value);
+
+impl Serialize for AsJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Null => serializer.serialize_unit(),
+            Value::Boolean(value) => serializer.serialize_bool(*value),
+            Value::Int64(value) => serializer.serialize_i64(*value),
+            Value::Double(value) => serializer.serialize_f64(*value),
+            Value::String(value) => serializer.serialize_str(value),
+            Value::Timestamp(value) => serializer.collect_str(value),
+            Value::Duration(value) => serializer.collect_str(value),
+            Value::List(values) => serializer.collect_seq(values.iter().map(Value::as_json)),
+            Value::Map(pairs) => {
+                serializer.collect_map(pairs.iter().map(|(key, value)| (key, value.as_json())))
+            }
         }
     }
 }

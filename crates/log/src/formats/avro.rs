@@ -5,12 +5,14 @@
 
 mod shape;
 
+use std::collections::BTreeMap;
+
 use apache_avro::Schema as AvroSchema;
 use apache_avro::schema::RecordSchema;
-use perennial_types::{Column, DataType, Row, Schema, Timestamp, Value, WriterSchema};
+use perennial_types::{Column, DataType, Element, Row, Schema, Timestamp, Value, WriterSchema};
 
 use super::cursor::Cursor;
-use super::{blank, finished, instant};
+use super::{Parts, blank, finished, instant};
 use crate::decode::DecodeError;
 use shape::{Shape, Shapes, variant};
 
@@ -90,7 +92,7 @@ impl AvroPlan {
                 continue;
             };
             let column = &self.columns.columns()[index];
-            let read = self.read(shape, column, &mut cursor);
+            let read = self.read(shape, column.data_type, &mut cursor);
             row[index] = read.map_err(|reason| wrong(format!("column {:?}: {reason}", column.name)))?;
         }
         if cursor.left() > 0 {
@@ -99,7 +101,7 @@ impl AvroPlan {
         finished(&self.columns, row)
     }
 
-    fn read(&self, shape: &Shape, column: &Column, cursor: &mut Cursor<'_>) -> Result<Value, String> {
+    fn read(&self, shape: &Shape, wanted: DataType, cursor: &mut Cursor<'_>) -> Result<Value, String> {
         let short = |error: super::cursor::Unreadable| error.to_string();
         Ok(match self.shapes.resolved(shape) {
             Shape::Null => Value::Null,
@@ -110,11 +112,7 @@ impl AvroPlan {
             },
             Shape::Long => {
                 let number = cursor.zigzag().map_err(short)?;
-                if column.data_type == DataType::Double {
-                    Value::Double(number as f64)
-                } else {
-                    Value::Int64(number)
-                }
+                if wanted == DataType::Double { Value::Double(number as f64) } else { Value::Int64(number) }
             }
             Shape::Time(unit) => {
                 let count = cursor.zigzag().map_err(short)?;
@@ -128,29 +126,47 @@ impl AvroPlan {
             Shape::Text => {
                 let bytes = cursor.zigzag_bytes().map_err(short)?;
                 let text = std::str::from_utf8(bytes).map_err(|_| "the text is not UTF-8".to_owned())?;
-                text_value(text, column)?
+                text_value(text, wanted)?
             }
             Shape::Symbols(symbols) => {
                 let index = cursor.zigzag().map_err(short)?;
                 let symbol = usize::try_from(index).ok().and_then(|index| symbols.get(index));
                 Value::String(symbol.cloned().ok_or_else(|| format!("symbol {index} of {}", symbols.len()))?)
             }
-            Shape::Union(variants) => self.read(variant(variants, cursor)?, column, cursor)?,
-            Shape::Bytes
-            | Shape::Fixed(_)
-            | Shape::List(_)
-            | Shape::Map(_)
-            | Shape::Record(_)
-            | Shape::Named(_) => {
+            Shape::Union(variants) => self.read(variant(variants, cursor)?, wanted, cursor)?,
+            Shape::List(items) | Shape::Map(items) => self.read_parts(items, wanted, cursor)?,
+            Shape::Bytes | Shape::Fixed(_) | Shape::Record(_) | Shape::Named(_) => {
                 return Err("it is no single value".to_owned());
             }
         })
     }
+
+    /// A list or map of items.
+    fn read_parts(&self, items: &Shape, wanted: DataType, cursor: &mut Cursor<'_>) -> Result<Value, String> {
+        let (mut parts, element) = match wanted {
+            DataType::List(element) => (Parts::List(Vec::new()), element),
+            DataType::Map(element) => (Parts::Map(BTreeMap::new()), element),
+            other => return Err(format!("it is no {other}")),
+        };
+        let keyed = matches!(parts, Parts::Map(_));
+        Shapes::parts(cursor, keyed, |key, cursor| {
+            let value = self.read(items, element.data_type(), cursor)?;
+            match &mut parts {
+                Parts::List(values) => values.push(value),
+                Parts::Map(pairs) => {
+                    let key = std::str::from_utf8(key).map_err(|_| "a key is not UTF-8".to_owned())?;
+                    pairs.insert(key.into(), value);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(parts.value())
+    }
 }
 
 /// A text as it is, or as the instant that it names.
-pub(super) fn text_value(text: &str, column: &Column) -> Result<Value, String> {
-    if column.data_type == DataType::Timestamp {
+fn text_value(text: &str, wanted: DataType) -> Result<Value, String> {
+    if wanted == DataType::Timestamp {
         return Timestamp::parse(text).map(Value::Timestamp).map_err(|error| error.to_string());
     }
     Ok(Value::String(text.into()))
@@ -167,13 +183,21 @@ fn readable(shapes: &Shapes, shape: &Shape, wanted: DataType) -> bool {
         Shape::Text => matches!(wanted, DataType::String | DataType::Timestamp),
         Shape::Symbols(_) => wanted == DataType::String,
         Shape::Union(variants) => variants.iter().all(|variant| readable(shapes, variant, wanted)),
-        Shape::Bytes
-        | Shape::Fixed(_)
-        | Shape::List(_)
-        | Shape::Map(_)
-        | Shape::Record(_)
-        | Shape::Named(_) => false,
+        Shape::List(items) => match wanted {
+            DataType::List(element) => item_readable(shapes, items, element),
+            _ => false,
+        },
+        Shape::Map(items) => match wanted {
+            DataType::Map(element) => item_readable(shapes, items, element),
+            _ => false,
+        },
+        Shape::Bytes | Shape::Fixed(_) | Shape::Record(_) | Shape::Named(_) => false,
     }
+}
+
+/// Whether what a list or map holds can be of a type; NULL it holds never.
+fn item_readable(shapes: &Shapes, items: &Shape, wanted: Element) -> bool {
+    !nullable(shapes, items) && readable(shapes, items, wanted.data_type())
 }
 
 fn nullable(shapes: &Shapes, shape: &Shape) -> bool {

@@ -13,7 +13,7 @@ use protox::Compiler;
 use protox::file::{ChainFileResolver, File, FileResolver, GoogleFileResolver};
 
 use super::cursor::Cursor;
-use super::{blank, finished};
+use super::{Parts, blank, finished};
 use crate::decode::DecodeError;
 use field::{Reading, Wire, pass_over};
 
@@ -128,16 +128,26 @@ impl Message {
         let wrong = |reason: String| DecodeError::Bytes { format: "Protobuf", reason };
         let mut cursor = Cursor::new(bytes);
         let mut row = self.blank.clone();
+        let mut gathered: BTreeMap<usize, Parts> = BTreeMap::new();
         while cursor.left() > 0 {
             let (number, wire) = Wire::key(&mut cursor).map_err(wrong)?;
             match self.fields.get(&number) {
                 Some((index, reading)) if reading.comes_as(wire) => {
-                    let name = || &columns.columns()[*index].name;
-                    let read = reading.read(&mut cursor, &row[*index]);
-                    row[*index] = read.map_err(|reason| wrong(format!("column {:?}: {reason}", name())))?;
+                    let of_column =
+                        |reason| wrong(format!("column {:?}: {reason}", columns.columns()[*index].name));
+                    match reading.parts() {
+                        None => row[*index] = reading.read(&mut cursor, &row[*index]).map_err(of_column)?,
+                        Some(none) => {
+                            let parts = gathered.entry(*index).or_insert(none);
+                            reading.gather(&mut cursor, wire, parts).map_err(of_column)?;
+                        }
+                    }
                 }
                 Some(_) | None => pass_over(number, wire, &mut cursor, 0).map_err(wrong)?,
             }
+        }
+        for (index, parts) in gathered {
+            row[index] = parts.value();
         }
         finished(columns, row)
     }

@@ -290,6 +290,73 @@ proptest! {
     }
 }
 
+/// Lists and maps as Avro and Protobuf write them: in blocks, packed, and one by one.
+#[test]
+fn lists_and_maps_fill_columns_of_their_kind() {
+    let columns = [
+        ("id", "string"),
+        ("at", "timestamp"),
+        ("x", "list<double>"),
+        ("tags", "list<string>"),
+        ("counts", "map<int64>"),
+    ];
+    let avro = r#"{"type": "record", "name": "R", "fields": [
+        {"name": "id", "type": "string"}, {"name": "at", "type": {"type": "long", "logicalType": "timestamp-micros"}},
+        {"name": "x", "type": {"type": "array", "items": "float"}},
+        {"name": "tags", "type": ["null", {"type": "array", "items": "string"}]},
+        {"name": "counts", "type": {"type": "map", "values": "int"}}]}"#;
+    let protobuf = r#"syntax = "proto3"; message R { string id = 1; string at = 2; repeated float x = 3;
+        repeated string tags = 4; map<string, sint32> counts = 5; }"#;
+    let decoder = |format, text: &str| {
+        let stream = KafkaStream { writer_schema: Some(text.into()), ..stream(format) };
+        MessageDecoder::new(&source(&columns, &stream), &stream)
+    };
+    let expected = serde_json::json!({
+        "id": "a", "at": "1970-01-01T00:00:00Z", "x": [1.5, 0.0], "tags": ["u", "v"], "counts": {"p": -1, "q": 2}
+    });
+    let (one_and_a_half, zero) = (1.5_f32.to_le_bytes(), 0.0_f32.to_le_bytes());
+    // The list of numbers in two blocks, the first of which tells its length in bytes.
+    let blocks = [&[1, 8][..], &one_and_a_half, &[2], &zero, &[0]].concat();
+    let rest = [2, 4, 2, b'u', 2, b'v', 0, 4, 2, b'q', 4, 2, b'p', 1, 0];
+    let whole = [&[2, b'a', 0][..], &blocks, &rest].concat();
+    let mut by_avro = decoder(Format::Avro, avro);
+    assert_eq!(payload(&mut by_avro, &whole), Ok(expected.clone()));
+    let mut by_protobuf = decoder(Format::Protobuf, protobuf);
+    let head = [&[10, 1, b'a', 18, 10][..], b"1970-01-01"].concat();
+    let tail = [34, 1, b'u', 42, 5, 10, 1, b'q', 16, 4, 34, 1, b'v', 42, 5, 16, 1, 10, 1, b'p'];
+    let packed = [&[26, 8][..], &one_and_a_half, &zero].concat();
+    let single = [&[29][..], &one_and_a_half, &[29], &zero].concat();
+    for numbers in [packed, single] {
+        assert_eq!(payload(&mut by_protobuf, &[&head[..], &numbers, &tail].concat()), Ok(expected.clone()));
+    }
+    let none = payload(&mut by_protobuf, &head).unwrap();
+    assert_eq!((&none["x"], &none["counts"]), (&serde_json::json!([]), &serde_json::json!({})));
+    let infinite = [&head[..], &[29], &f32::NAN.to_le_bytes()].concat();
+    let error = payload(&mut by_protobuf, &infinite).unwrap_err();
+    assert_eq!(error, "column \"x\" wants list<double>, found NaN");
+    let endless = [&[2, b'a', 0][..], &[0xfe, 0xff, 0xff, 0xff, 0xff, 0x7f]].concat();
+    assert!(payload(&mut by_avro, &endless).unwrap_err().contains("it ends too early"));
+}
+
+#[test]
+fn a_list_that_may_hold_nulls_is_a_difference() {
+    let stream = stream(Format::Avro);
+    let source = source(&[("id", "string"), ("at", "timestamp"), ("x", "list<double>")], &stream);
+    let text = |items: &str| {
+        format!(
+            r#"{{"type": "record", "name": "R", "fields": [{{"name": "id", "type": "string"}},
+            {{"name": "at", "type": "string"}}, {{"name": "x", "type": {{"type": "array", "items": {items}}}}}]}}"#
+        )
+    };
+    let of = |items: &str| differences(&source, &stream, &written(Format::Avro, &text(items)));
+    assert_eq!(of("\"long\""), [""; 0]);
+    assert_eq!(
+        of(r#"["null", "double"]"#),
+        ["column \"x\" is list<double>, and is written as array of [null, double]"]
+    );
+    assert_eq!(of("\"string\""), ["column \"x\" is list<double>, and is written as array of string"]);
+}
+
 #[test]
 fn differences_are_all_named_and_nullable_additions_are_none() {
     let of = |columns: &[(&str, &str)], format: Format, text: &str| {

@@ -33,7 +33,7 @@ pub(crate) fn fresh(name: &str) -> String {
 
 /// Make a topic.
 pub(crate) async fn create(topic: &str, partitions: i32) -> Result<()> {
-    let admin: AdminClient<DefaultClientContext> = config()?.create()?;
+    let admin: AdminClient<DefaultClientContext> = config(broker()?).create()?;
     let options = AdminOptions::new().operation_timeout(Some(PATIENCE));
     let made = admin
         .create_topics(&[NewTopic::new(topic, partitions, TopicReplication::Fixed(1))], &options)
@@ -42,10 +42,10 @@ pub(crate) async fn create(topic: &str, partitions: i32) -> Result<()> {
     Ok(())
 }
 
-fn config() -> Result<ClientConfig> {
+fn config(brokers: &str) -> ClientConfig {
     let mut config = ClientConfig::new();
-    config.set("bootstrap.servers", broker()?).set("linger.ms", "5");
-    Ok(config)
+    config.set("bootstrap.servers", brokers).set("linger.ms", "5");
+    config
 }
 
 /// Sends messages to a topic.
@@ -55,8 +55,14 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
+    /// To a topic of the shared broker.
     pub(crate) fn new(topic: &str) -> Result<Self> {
-        Ok(Self { producer: config()?.create()?, topic: topic.to_owned() })
+        Self::at(broker()?, topic)
+    }
+
+    /// To a topic of other brokers.
+    pub(crate) fn at(brokers: &str, topic: &str) -> Result<Self> {
+        Ok(Self { producer: config(brokers).create()?, topic: topic.to_owned() })
     }
 
     /// Send one message to a partition.

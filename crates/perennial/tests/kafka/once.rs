@@ -10,10 +10,10 @@ use serde_json::{Value as Json, json};
 use crate::cluster::{Sender, create, fresh};
 use crate::world::{World, data_dir, events, numbers};
 
-const PARTITIONS: i32 = 4;
+pub(crate) const PARTITIONS: i32 = 4;
 
 /// Rows without an id: nothing but offsets keeps a message from being taken twice.
-fn project(topic: &str) -> String {
+pub(crate) fn project(topic: &str) -> String {
     format!(
         "kind: Project\nname: {topic}\n---\nkind: Source\nname: ticks\n\
          schema: {{sent: timestamp, part: int64, n: int64}}\nevent_time: sent\n\
@@ -23,11 +23,17 @@ fn project(topic: &str) -> String {
     )
 }
 
-/// Send messages to every partition, in turn, until told to stop; then how many there are in each.
-fn send(topic: &str, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<Result<i64>> {
-    let topic = topic.to_owned();
+/// Send messages to every partition of a topic of the shared broker.
+fn send(topic: &str, stop: Arc<AtomicBool>) -> Result<Sending> {
+    Ok(send_to(Sender::new(topic)?, stop))
+}
+
+/// How many messages there are in each partition, once it has ended.
+pub(crate) type Sending = std::thread::JoinHandle<Result<i64>>;
+
+/// Send messages to every partition, in turn, until told to stop.
+pub(crate) fn send_to(sender: Sender, stop: Arc<AtomicBool>) -> Sending {
     std::thread::spawn(move || {
-        let sender = Sender::new(&topic)?;
         let mut n = 0;
         while !stop.load(Ordering::Acquire) {
             for part in 0..PARTITIONS {
@@ -43,12 +49,12 @@ fn send(topic: &str, stop: Arc<AtomicBool>) -> std::thread::JoinHandle<Result<i6
     })
 }
 
-fn sent(sending: std::thread::JoinHandle<Result<i64>>) -> Result<BTreeMap<i64, Vec<i64>>> {
+pub(crate) fn sent(sending: Sending) -> Result<BTreeMap<i64, Vec<i64>>> {
     let count = sending.join().map_err(|_| anyhow!("the sender panicked"))??;
     Ok((0..i64::from(PARTITIONS)).map(|part| (part, (0..count).collect())).collect())
 }
 
-fn caught_up(source: &Json) -> bool {
+pub(crate) fn caught_up(source: &Json) -> bool {
     source["lag"] == 0 && source["partitions"] == PARTITIONS
 }
 
@@ -57,7 +63,7 @@ async fn every_message_is_one_event_in_order_however_often_the_service_is_killed
     let (topic, data) = (fresh("killed"), data_dir()?);
     create(&topic, PARTITIONS).await?;
     let stop = Arc::new(AtomicBool::new(false));
-    let sending = send(&topic, Arc::clone(&stop));
+    let sending = send(&topic, Arc::clone(&stop))?;
     let mut world = World::start(data.path())?;
     world.apply(&project(&topic)).await?;
     for kill in 1..=2 {
@@ -83,7 +89,7 @@ async fn partitions_pass_between_two_services_without_loss_or_repetition() -> Re
     let (topic, first_data, second_data) = (fresh("shared"), data_dir()?, data_dir()?);
     create(&topic, PARTITIONS).await?;
     let stop = Arc::new(AtomicBool::new(false));
-    let sending = send(&topic, Arc::clone(&stop));
+    let sending = send(&topic, Arc::clone(&stop))?;
     let first = World::start(first_data.path())?;
     first.apply(&project(&topic)).await?;
     first.source(|source| source["partitions"] == PARTITIONS).await?;

@@ -58,12 +58,18 @@ impl Drop for World {
 }
 
 impl World {
-    /// Start a service on a data directory.
+    /// Start a service on a data directory, which reads from the shared broker.
     pub(crate) fn start(data: &Path) -> Result<Self> {
+        Self::start_at(data, broker()?, &[])
+    }
+
+    /// Start a service that reads from other brokers, with more arguments.
+    pub(crate) fn start_at(data: &Path, brokers: &str, more: &[&str]) -> Result<Self> {
         let log = data.join("serve.log");
         let output = File::options().create(true).append(true).open(&log)?;
         let data = data.to_str().context("a path in UTF-8")?;
-        let mut child = perennial(&["serve", "--data", data, "--port", "0", "--kafka-brokers", broker()?])
+        let mut child = perennial(&["serve", "--data", data, "--port", "0", "--kafka-brokers", brokers])
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(output)
             .spawn()?;

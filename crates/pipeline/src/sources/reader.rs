@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use perennial_log::decode::{DeadLetter, Origin};
 use perennial_log::formats::MessageDecoder;
-use perennial_log::kafka::{Change, Message, Polled, Topic, TopicOptions};
+use perennial_log::kafka::{Brokers, Change, Message, Polled, Topic, TopicOptions};
 use perennial_log::{Appended, Durability, LogError, Order};
 use perennial_remote::RemoteError;
 use perennial_types::{AvailableAt, Clock, KafkaStream, SourceSpec};
@@ -95,7 +95,7 @@ impl Reader {
     }
 
     /// Read until it is to stop, or the log takes nothing more.
-    pub(super) fn run(mut self, brokers: String) {
+    pub(super) fn run(mut self, brokers: Brokers) {
         let source = Arc::clone(&self.source.name);
         if let Err(error) = self.read(brokers) {
             tracing::error!(source = &*source, %error, "the source is not read any further");
@@ -103,7 +103,7 @@ impl Reader {
         }
     }
 
-    fn read(&mut self, brokers: String) -> Result<(), PipelineError> {
+    fn read(&mut self, brokers: Brokers) -> Result<(), PipelineError> {
         let options =
             TopicOptions { brokers, group: self.group.clone(), topic: self.stream.topic.to_string() };
         let topic = Topic::join(options)?;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::Response;
 use perennial_features::View;
 use perennial_gateway::{EntityReading, Selection, ViewReading};
 use perennial_types::{ContentHash, Position, Row, Timestamp, did_you_mean};
-use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
 
 use crate::App;
 use crate::body::{self, Body, members, take, take_text};
@@ -46,8 +46,8 @@ pub(super) fn routes() -> Vec<Route> {
 
 /// What a view says of an entity.
 #[derive(Serialize)]
-struct Features {
-    view: Arc<str>,
+struct Features<'a> {
+    view: &'a str,
     version: ContentHash,
     entity: Value,
     at: Timestamp,
@@ -56,14 +56,27 @@ struct Features {
     latest: Option<Timestamp>,
     late_events: u64,
     /// By full name, those that are NULL included.
-    features: Map<String, Value>,
+    features: Named<'a>,
+}
+
+/// Values by the full names of their features.
+struct Named<'a> {
+    selection: &'a Selection,
+    values: &'a [perennial_types::Value],
+}
+
+impl Serialize for Named<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let values = self.values.iter().map(perennial_types::Value::as_json);
+        serializer.collect_map(self.selection.names().zip(values))
+    }
 }
 
 async fn read(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     params: Params,
-) -> Result<Json<Features>, Problem> {
+) -> Result<Response, Problem> {
     let selection = app.gateway.select([format!("{name}.*").as_str()])?;
     let entity = entity(&selection, &name, params.pairs())?;
     let at = params.instant(&AS_OF)?.unwrap_or_else(|| app.orchestrator.now());
@@ -72,16 +85,15 @@ async fn read(
     let (Some(reading), Some(view)) = (readings.first(), views.first()) else {
         return Err(Problem::not_found(format!("no feature view {name:?}")));
     };
-    let values = reading.values.iter().map(perennial_types::Value::to_json);
-    Ok(Json(Features {
-        view: Arc::clone(&view.view.spec().name),
+    Ok(body::reply(&Features {
+        view: &view.view.spec().name,
         version: view.view.version(),
         entity: json,
         at,
         position: view.seen,
         latest: reading.latest,
         late_events: view.late_events,
-        features: selection.names().map(ToString::to_string).zip(values).collect(),
+        features: Named { selection: &selection, values: &reading.values },
     }))
 }
 
@@ -109,18 +121,26 @@ fn entity(selection: &Selection, view: &str, pairs: &[(String, String)]) -> Resu
 
 /// Values of many entities: the names once, then a row for each entity in the order of the request.
 #[derive(Serialize)]
-struct FeatureRows {
+struct FeatureRows<'a> {
     at: Timestamp,
-    features: Vec<Arc<str>>,
-    rows: Vec<FeatureRow>,
+    features: Vec<&'a str>,
+    rows: Vec<FeatureRow<'a>>,
     /// By name.
     views: BTreeMap<Arc<str>, ViewStatus>,
 }
 
 #[derive(Serialize)]
-struct FeatureRow {
-    values: Vec<Value>,
+struct FeatureRow<'a> {
+    #[serde(serialize_with = "values_as_json")]
+    values: &'a [perennial_types::Value],
     latest: Option<Timestamp>,
+}
+
+fn values_as_json<S: Serializer>(
+    values: &[perennial_types::Value],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(values.iter().map(perennial_types::Value::as_json))
 }
 
 /// Up to where a view was read.
@@ -131,7 +151,7 @@ struct ViewStatus {
     late_events: u64,
 }
 
-async fn read_many(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json<FeatureRows>, Problem> {
+async fn read_many(State(app): State<Arc<App>>, Body(body): Body) -> Result<Response, Problem> {
     let what = "a request for features";
     let mut members = members(body::json(&body)?, what, &["features", "entities", "at"])?;
     let names = texts(take(&mut members, what, "features")?, "features")?;
@@ -147,9 +167,9 @@ async fn read_many(State(app): State<Arc<App>>, Body(body): Body) -> Result<Json
     };
     let entities = decode(&selection, &entities)?;
     let (readings, views) = app.gateway.read(&selection, &entities, at)?;
-    Ok(Json(FeatureRows {
+    Ok(body::reply(&FeatureRows {
         at,
-        features: selection.names().cloned().collect(),
+        features: selection.names().map(|name| &**name).collect(),
         rows: readings.iter().map(row).collect(),
         views: views.iter().map(status).collect(),
     }))
@@ -179,9 +199,8 @@ fn check_count(entities: usize) -> Result<(), Problem> {
     }
 }
 
-fn row(reading: &EntityReading) -> FeatureRow {
-    let values = reading.values.iter().map(perennial_types::Value::to_json).collect();
-    FeatureRow { values, latest: reading.latest }
+fn row(reading: &EntityReading) -> FeatureRow<'_> {
+    FeatureRow { values: &reading.values, latest: reading.latest }
 }
 
 fn status(reading: &ViewReading) -> (Arc<str>, ViewStatus) {

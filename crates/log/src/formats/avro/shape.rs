@@ -145,6 +145,36 @@ impl Shapes {
         Shape::Named(*number)
     }
 
+    /// Read the parts of a list or map whose items have this shape: of each the text of its key, in a list an empty
+    /// one, and what `read` makes of the item.
+    ///
+    /// # Errors
+    /// When the bytes are no such value, or `read` fails.
+    pub(crate) fn parts<'b>(
+        cursor: &mut Cursor<'b>,
+        keyed: bool,
+        mut part: impl FnMut(&'b [u8], &mut Cursor<'b>) -> Result<(), String>,
+    ) -> Result<(), String> {
+        loop {
+            let count = cursor.zigzag().map_err(text)?;
+            if count < 0 {
+                // The length in bytes of the block, for those who pass over it.
+                cursor.zigzag().map_err(text)?;
+            }
+            for _ in 0..count.unsigned_abs() {
+                let before = cursor.left();
+                let key = if keyed { cursor.zigzag_bytes().map_err(text)? } else { &[] };
+                part(key, cursor)?;
+                if cursor.left() == before {
+                    return Err("it holds values that take no bytes".to_owned());
+                }
+            }
+            if count == 0 {
+                return Ok(());
+            }
+        }
+    }
+
     /// What a name stands for; other shapes are themselves.
     pub(crate) fn resolved<'a>(&'a self, shape: &'a Shape) -> &'a Shape {
         match shape {

@@ -8,7 +8,7 @@ use prost_reflect::{FieldDescriptor, Kind};
 
 use super::default_of;
 use crate::formats::cursor::{Cursor, Unreadable, unfold};
-use crate::formats::instant;
+use crate::formats::{Parts, instant};
 
 /// Groups that are nested deeper are refused, so that no data can exhaust the stack.
 const DEEPEST: usize = 64;
@@ -99,12 +99,36 @@ enum Form {
     Time,
     /// A message of `google/protobuf/wrappers.proto`: its one field is a value that may be missing.
     Wrapped(Box<Reading>, Value),
+    /// A field that comes once for each item of a list; numbers come together, too.
+    Repeated(Box<Reading>),
+    /// A message for each pair of a map: how its value is read, and the value of one that has none.
+    Entries(Box<Reading>, Value),
 }
 
 impl Reading {
     /// How a field is read into a column of a type; nothing if it cannot be.
     pub(super) fn of(field: &FieldDescriptor, wanted: DataType) -> Option<Self> {
-        if field.is_list() || field.is_map() || field.is_group() {
+        if field.is_map() {
+            let DataType::Map(element) = wanted else { return None };
+            let kind = field.kind();
+            let entry = kind.as_message()?;
+            let textual = entry.map_entry_key_field().kind() == Kind::String;
+            let value = entry.map_entry_value_field();
+            let reading = Self::of_one(&value, element.data_type()).filter(|_| textual)?;
+            let absent = reading.converted(default_of(&value.default_value(), &value)).ok()?;
+            return Some(Self { form: Form::Entries(Box::new(reading), absent), wanted });
+        }
+        if field.is_list() {
+            let DataType::List(element) = wanted else { return None };
+            let reading = Self::of_one(field, element.data_type())?;
+            return Some(Self { form: Form::Repeated(Box::new(reading)), wanted });
+        }
+        Self::of_one(field, wanted)
+    }
+
+    /// How one value of a field is read.
+    fn of_one(field: &FieldDescriptor, wanted: DataType) -> Option<Self> {
+        if field.is_group() {
             return None;
         }
         let number = wanted.numeric();
@@ -131,7 +155,7 @@ impl Reading {
             }
             Kind::Message(message) if is_wrapper(message.full_name()) => {
                 let inner = message.get_field(1)?;
-                let reading = Self::of(&inner, wanted)?;
+                let reading = Self::of_one(&inner, wanted)?;
                 let absent = reading.converted(default_of(&inner.default_value(), &inner)).ok()?;
                 Form::Wrapped(Box::new(reading), absent)
             }
@@ -142,6 +166,11 @@ impl Reading {
 
     /// The value of a field that is not in the message.
     pub(super) fn absent(&self, field: &FieldDescriptor) -> Value {
+        match &self.form {
+            Form::Repeated(_) => return Value::List([].into()),
+            Form::Entries(..) => return Value::Map([].into()),
+            _ => {}
+        }
         let no_default = field.field_descriptor_proto().default_value.is_none();
         if field.supports_presence() && no_default {
             return Value::Null;
@@ -162,9 +191,65 @@ impl Reading {
             | Form::Symbols(_) => Wire::Varint,
             Form::Fixed32 | Form::SignedFixed32 | Form::Float => Wire::Fixed32,
             Form::Fixed64 | Form::SignedFixed64 | Form::Double => Wire::Fixed64,
-            Form::Text | Form::Time | Form::Wrapped(..) => Wire::Bytes,
+            Form::Text | Form::Time | Form::Wrapped(..) | Form::Entries(..) => Wire::Bytes,
+            Form::Repeated(item) => return item.comes_as(wire) || wire == Wire::Bytes,
         };
         wire == expected
+    }
+
+    /// What the field gathers, if it comes in parts.
+    pub(super) fn parts(&self) -> Option<Parts> {
+        match &self.form {
+            Form::Repeated(_) => Some(Parts::List(Vec::new())),
+            Form::Entries(..) => Some(Parts::Map(BTreeMap::new())),
+            _ => None,
+        }
+    }
+
+    /// Read what comes next into the parts of a list or map.
+    pub(super) fn gather(
+        &self,
+        cursor: &mut Cursor<'_>,
+        wire: Wire,
+        parts: &mut Parts,
+    ) -> Result<(), String> {
+        match (&self.form, parts) {
+            (Form::Repeated(item), Parts::List(values)) if item.comes_as(wire) => {
+                values.push(item.read_some(cursor)?);
+            }
+            (Form::Repeated(item), Parts::List(values)) => {
+                let mut packed = Cursor::new(cursor.varint_bytes().map_err(text)?);
+                while packed.left() > 0 {
+                    values.push(item.read_some(&mut packed)?);
+                }
+            }
+            (Form::Entries(reading, absent), Parts::Map(pairs)) => {
+                let mut inside = Cursor::new(cursor.varint_bytes().map_err(text)?);
+                let (mut key, mut value) = ("", absent.clone());
+                while inside.left() > 0 {
+                    match Wire::key(&mut inside)? {
+                        (1, Wire::Bytes) => {
+                            let bytes = inside.varint_bytes().map_err(text)?;
+                            key = std::str::from_utf8(bytes).map_err(|_| "a key is not UTF-8".to_owned())?;
+                        }
+                        (2, wire) if reading.comes_as(wire) => value = reading.read(&mut inside, &value)?,
+                        (number, wire) => pass_over(number, wire, &mut inside, 0)?,
+                    }
+                }
+                if value.null() {
+                    return Err(format!("the pair of {key:?} has no value"));
+                }
+                pairs.insert(key.into(), value);
+            }
+            _ => return Err("it is no list and no map".to_owned()),
+        }
+        Ok(())
+    }
+
+    /// A value that is not NULL.
+    fn read_some(&self, cursor: &mut Cursor<'_>) -> Result<Value, String> {
+        let value = self.read(cursor, &Value::Null)?;
+        if value.null() { Err("a list holds no NULL".to_owned()) } else { Ok(value) }
     }
 
     /// The value that comes next. Of a message that comes in parts, `before` is what the earlier ones said.
@@ -208,6 +293,7 @@ impl Reading {
                 }
                 Ok(value)
             }
+            Form::Repeated(_) | Form::Entries(..) => Err("it comes in parts".to_owned()),
         }
     }
 
