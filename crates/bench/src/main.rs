@@ -3,17 +3,24 @@
 //! `cargo xtask bench NAME [--json FILE]` builds this program for release and runs it. It never asserts a
 //! time: a figure goes into the README with the machine and the commit that it was taken on. Each benchmark
 //! runs on one thread unless it says otherwise; rates are by CPU time, which other programs on the machine
-//! disturb less than the wall clock, and the wall time stands beside it.
+//! disturb less than the wall clock, and the wall time stands beside it. `ingest`, `serve` and `freshness` start
+//! the service itself as a process of its own and are its clients.
 
+mod client;
 mod data;
+mod freshness;
+mod ingest;
 mod memory;
 mod read;
 mod recovery;
 mod report;
+mod serve;
+mod service;
 mod state;
 mod views;
 mod w1;
 mod w3;
+mod wire;
 
 use std::path::PathBuf;
 
@@ -22,7 +29,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::report::Report;
 
-/// The benchmarks of the feature engine.
+/// The benchmarks of the feature engine and of the service around it.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench")]
 struct Arguments {
@@ -62,6 +69,12 @@ enum Name {
     W3,
     /// Rebuilding state: from a snapshot, and by replay.
     Recovery,
+    /// From lines of JSON over HTTP to servable features, durable, ten of them.
+    Ingest,
+    /// Twenty-five features over HTTP, of one entity and of a hundred, the service on one core.
+    Serve,
+    /// From the arrival of an event until features show it, at 50,000 events a second.
+    Freshness,
 }
 
 fn main() -> Result<()> {
@@ -76,6 +89,9 @@ fn main() -> Result<()> {
         Name::W1 => w1::run(&arguments, &mut report)?,
         Name::W3 => w3::run(&arguments, &mut report)?,
         Name::Recovery => recovery::run(&arguments, &mut report)?,
+        Name::Ingest => ingest::run(&arguments, &mut report)?,
+        Name::Serve => serve::run(&arguments, &mut report)?,
+        Name::Freshness => freshness::run(&arguments, &mut report)?,
     }
     report.end();
     report.print();

@@ -129,6 +129,12 @@ impl Report {
         self.add(Figure { name, unit, values: wall, target: None, limit: None });
     }
 
+    /// The CPU time of one of `count` things for each repetition.
+    pub(crate) fn micros(&mut self, name: &str, count: usize, spent: &[Spent]) {
+        let values = spent.iter().map(|spent| spent.cpu.as_secs_f64() * 1e6 / count as f64).collect();
+        self.add(Figure { name: name.to_owned(), unit: "µs", values, target: None, limit: None });
+    }
+
     /// Say of the last figure but `back` what the machine would allow.
     pub(crate) fn limit(&mut self, back: usize, limit: impl Into<String>) {
         if let Some(figure) = self.figures.iter_mut().rev().nth(back) {

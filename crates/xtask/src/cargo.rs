@@ -49,6 +49,11 @@ impl Cargo {
         Ok(())
     }
 
+    /// Cargo itself, to be run elsewhere.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.program)
+    }
+
     /// The root of the workspace.
     pub(crate) fn workspace(&self) -> &Path {
         &self.workspace

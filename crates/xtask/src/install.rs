@@ -12,6 +12,8 @@ use anyhow::{Context, Result, bail, ensure};
 pub(crate) enum Need {
     /// `cc`, by which Rust links.
     Linker,
+    /// `c++`, by which libFuzzer is built.
+    Cxx,
     /// `make`, by which the client of Kafka is built.
     Make,
     /// The programs of a Postgres server.
@@ -32,6 +34,8 @@ const NO_CLUSTER: (&str, &str) =
 impl Need {
     /// What `contract` takes.
     pub(crate) const CONTRACT: &'static [Self] = &[Self::Linker, Self::Make, Self::Postgres, Self::Python];
+    /// What `fuzz` takes.
+    pub(crate) const FUZZ: &'static [Self] = &[Self::Linker, Self::Make, Self::Cxx];
     /// What building, playing and testing take.
     pub(crate) const ALL: &'static [Self] = &[Self::Linker, Self::Make, Self::Postgres, Self::Java];
     /// What playing an example takes.
@@ -54,6 +58,7 @@ impl Need {
     fn name(self) -> &'static str {
         match self {
             Self::Linker => "a C compiler (cc)",
+            Self::Cxx => "a C++ compiler (c++)",
             Self::Make => "make",
             Self::Postgres => "a Postgres server (initdb, postgres)",
             Self::Python => "Python with venv (python3)",
@@ -65,6 +70,7 @@ impl Need {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Linker => &["gcc", "libc6-dev"],
+            Self::Cxx => &["g++"],
             Self::Make => &["make"],
             Self::Postgres => &["postgresql"],
             Self::Python => &["python3-venv"],
@@ -75,6 +81,7 @@ impl Need {
     fn present(self) -> bool {
         match self {
             Self::Linker => ["cc", "clang"].iter().any(|name| on_path(name)),
+            Self::Cxx => ["c++", "clang++"].iter().any(|name| on_path(name)),
             Self::Make => on_path("make"),
             Self::Java => on_path("java") && on_path("mvn"),
             Self::Postgres => {

@@ -2,6 +2,7 @@
 
 mod cargo;
 mod contract;
+mod fuzz;
 #[cfg(test)]
 mod image;
 mod install;
@@ -22,8 +23,12 @@ cargo xtask <command>
                    or retail-repurchase; `cargo xtask demo --help` lists the options
   test [filter]    every test of the workspace, those on a real Postgres and a real Kafka included
   bench <name> [--json file] [options]
-                   one benchmark: state, read, memory, w1, w3 or recovery; `cargo xtask bench --help` lists the
-                   options
+                   one benchmark: of the engine state, read, memory, w1, w3 or recovery; of the service ingest,
+                   serve or freshness, and kafka; `cargo xtask bench --help` lists the options
+  fuzz [target …] [--minutes n]
+                   what reads bytes and texts from outside, each target for n minutes (10); without a target all of
+                   them: json, csv, avro, protobuf, wire, writer_schema, frames, parquet, snapshot, declarations
+                   and expression
   contract [--examples n]
                    whether the service keeps what /openapi.json promises: schemathesis asks a service of its
                    own, with n examples of each operation (200); a few minutes, and 20 examples are a start
@@ -38,6 +43,9 @@ PERENNIAL_TEST_KAFKA=host:port the tests use that broker instead.
 /// What `demo` can play; the first one if none is named.
 const EXAMPLES: [&str; 3] = ["bike-demand", "payments-fraud", "retail-repurchase"];
 
+/// The benchmarks that start the service.
+const OF_THE_SERVICE: [&str; 3] = ["ingest", "serve", "freshness"];
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let (command, rest) = match arguments.split_first() {
@@ -48,6 +56,7 @@ fn main() -> ExitCode {
         "demo" => demo(rest),
         "test" => test(rest),
         "bench" => bench(rest),
+        "fuzz" => install::install(Need::FUZZ).and_then(|()| fuzz::fuzz(rest)),
         "contract" => install::install(Need::CONTRACT).and_then(|()| contract::contract(rest)),
         "lint" => without_arguments(command, rest).and_then(|()| lint()),
         "install" => Need::named(rest).and_then(install),
@@ -56,7 +65,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         other => Err(anyhow::anyhow!(
-            "no command {other:?}; there are demo, test, bench, contract, lint and install"
+            "no command {other:?}; there are demo, test, bench, fuzz, contract, lint and install"
         )),
     };
     match done {
@@ -109,7 +118,19 @@ fn install(needs: &[Need]) -> Result<()> {
 fn bench(arguments: &[String]) -> Result<()> {
     install::install(Need::BUILD)?;
     let cargo = Cargo::new()?;
-    cargo.run_with(&["run", "--release", "--package", "perennial-bench", "--"], arguments)
+    if arguments.first().is_some_and(|name| OF_THE_SERVICE.contains(&name.as_str())) {
+        install::install(Need::DEMO)?;
+        // It is started by the benchmark, which lies beside it.
+        cargo.run(&["build", "--release", "--package", "perennial"])?;
+    }
+    match arguments.split_first() {
+        Some((name, more)) if name == "kafka" => {
+            install(Need::ALL)?;
+            cargo.run(&["build", "--release", "--package", "perennial"])?;
+            cargo.run_with(&["bench", "--package", "perennial-bench", "--bench", "kafka", "--"], more)
+        }
+        _ => cargo.run_with(&["run", "--release", "--package", "perennial-bench", "--"], arguments),
+    }
 }
 
 fn lint() -> Result<()> {
