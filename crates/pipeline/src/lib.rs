@@ -27,6 +27,7 @@ mod engine;
 mod error;
 mod example;
 mod fold;
+mod pace;
 mod pipeline;
 mod progress;
 mod redrive;

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::{Mutex, RwLock};
 use perennial_control::ControlRecord;
@@ -12,6 +13,7 @@ use perennial_types::{AvailableAt, Entry, Position, Record, SourceSpec, Stream, 
 use tokio::sync::watch;
 
 use crate::engine::EngineFold;
+use crate::pace::Pace;
 use crate::progress::{Progress, ProgressFold};
 use crate::snapshot::Snapshot;
 use crate::{Declared, Engine, Fold, PipelineError};
@@ -23,14 +25,17 @@ pub struct PipelineOptions {
     pub data_dir: PathBuf,
     /// Shards of every feature view.
     pub shards: usize,
-    /// Records between two snapshots.
+    /// Records between two snapshots, at least.
     pub snapshot_every: u64,
+    /// How many times what the last snapshot took passes before the next: records wait while one is written, so
+    /// that this bounds what snapshots cost, however large the state is and however fast records come.
+    pub snapshot_rest: u32,
 }
 
 impl PipelineOptions {
-    /// The defaults: two shards, a snapshot every 50,000 records.
+    /// The defaults: two shards, a snapshot every 50,000 records that take a twentieth of the time at most.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), shards: 2, snapshot_every: 50_000 }
+        Self { data_dir: data_dir.into(), shards: 2, snapshot_every: 50_000, snapshot_rest: 20 }
     }
 
     /// Where the log is.
@@ -73,7 +78,7 @@ struct Shared {
 struct Folds {
     folds: Vec<Box<dyn Fold>>,
     options: PipelineOptions,
-    snapshot_at: Position,
+    pace: Pace,
 }
 
 /// What became of rows that were sent to a source.
@@ -123,12 +128,13 @@ impl Pipeline {
         mut folds: Vec<Box<dyn Fold>>,
     ) -> Result<Self, PipelineError> {
         let engine = Engine::new(options.shards);
+        let pace = Pace::new(options.snapshot_every, options.snapshot_rest);
         let shared = Arc::new(Shared {
             declared: RwLock::default(),
             applied: watch::Sender::new(Position::START),
             control: watch::Sender::new(Position::START),
             failure: OnceLock::new(),
-            folds: Mutex::new(Folds { folds: Vec::new(), options, snapshot_at: Position::START }),
+            folds: Mutex::new(Folds { folds: Vec::new(), pace, options }),
         });
         let on_apply = Arc::clone(&shared);
         let apply = Box::new(move |records: &[Record]| on_apply.apply(records));
@@ -395,7 +401,7 @@ impl Shared {
                 }
             }
         }
-        folds.snapshot_at = from;
+        folds.pace.restored(from);
         drop(folds);
         if from < head {
             tracing::info!(from = from.0, to = head.0, "replaying the log");
@@ -449,7 +455,7 @@ impl Shared {
             if control(last) {
                 self.control.send_replace(last.position);
             }
-            if last.position.0 >= folds.snapshot_at.0 + folds.options.snapshot_every {
+            if folds.pace.due(last.position) {
                 folds.save_or_go_on(&declared, last.position);
             }
         }
@@ -459,21 +465,23 @@ impl Shared {
 
 impl Folds {
     fn save(&mut self, declared: &Declared, position: Position) -> Result<(), PipelineError> {
+        let begun = Instant::now();
         let mut sections = vec![("declared".to_owned(), declared.save()?)];
         for fold in &self.folds {
             sections.push((fold.name().to_owned(), fold.save()?));
         }
         Snapshot { position, sections }.save(&self.options.snapshot_dir())?;
-        self.snapshot_at = position;
+        self.pace.done(position, begun);
         Ok(())
     }
 
     /// A snapshot that cannot be written is no reason to stop: the log has everything. It is tried again after
     /// as many records.
     fn save_or_go_on(&mut self, declared: &Declared, position: Position) {
+        let begun = Instant::now();
         if let Err(error) = self.save(declared, position) {
             tracing::error!(%error, "a snapshot could not be written; the next start replays more of the log");
-            self.snapshot_at = position;
+            self.pace.done(position, begun);
         }
     }
 

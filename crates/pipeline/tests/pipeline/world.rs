@@ -115,6 +115,7 @@ impl World {
     fn open(dir: Arc<TempDir>, data: PathBuf, opening: Opening) -> Result<Self, PipelineError> {
         let mut options = PipelineOptions::new(&data);
         options.snapshot_every = opening.snapshot_every.unwrap_or(u64::MAX >> 1);
+        options.snapshot_rest = 0;
         options.shards = opening.shards.unwrap_or(2);
         // Small segments, so that some of the history is closed.
         let log = LogOptions { segment_bytes: 40_000, ..LogOptions::new(options.log_dir()) };
