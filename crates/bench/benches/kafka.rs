@@ -11,7 +11,6 @@ mod data;
 #[expect(dead_code, reason = "shared with the other benchmarks")]
 #[path = "../src/report.rs"]
 mod report;
-#[expect(dead_code, reason = "shared with the other benchmarks")]
 #[path = "../src/service.rs"]
 mod service;
 #[expect(dead_code, reason = "shared with the other benchmarks")]
