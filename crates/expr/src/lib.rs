@@ -51,7 +51,7 @@
 //! | `EXTRACT` | UTC; `dow` 0 is Sunday; ISO weeks; `epoch` a double of seconds | Flink's dow 1 is Sunday |
 //! | `DATE_TRUNC` | UTC; weeks begin on Monday; constant unit | |
 //! | time arithmetic | timestamp ± duration; timestamp − timestamp and durations ± × ÷ give durations; duration ÷ duration a double; exact microseconds | intervals with months do not exist |
-//! | lists and maps | columns of them: `x[1]` from 1 and `x[-1]` from the end, `m['key']`, NULL beyond them; `len(x)`, `cardinality(m)`, `list_contains(x, v)`, `map_contains(m, k)`; no literals, no comparison | |
+//! | lists and maps | columns of them: `x[1]` from 1 and `x[-1]` from the end, `m['key']`, NULL beyond them; `len(x)`, `cardinality(m)`, `list_contains(x, v)`, `map_contains(m, k)`; `list_sum list_avg list_min list_max` (NULL of an empty list), `list_unique`; `list_count_of(x, v)`; no literals, no comparison | `list_count_of(x, v)` is `len(list_filter(x, e -> e = v))` of DuckDB |
 //! | refused | clock, random numbers, subqueries, aggregates, window functions, LOG (LN or LOG10?), more than 16 KiB, 2,000 tokens or 100 levels | |
 //!
 //! Transcendental functions are those of the platform; their last bit may differ between machines.

@@ -6,7 +6,7 @@ mod boolean;
 mod choice;
 mod double;
 mod int;
-mod nested;
+pub(crate) mod nested;
 mod text;
 
 use perennial_types::{DataType, TimeSpan, Timestamp, Value};

@@ -61,6 +61,43 @@ fn lengths_and_membership_are_those_of_duckdb() {
     assert_eq!(values("x IS NULL"), ["false", "false", "true"]);
 }
 
+/// As DuckDB 1.3 answers for `[0.5, -0.0, 2.0]`, `['a', 'b']`, the empty list and NULL.
+#[test]
+fn what_is_computed_of_lists_is_that_of_duckdb() {
+    assert_eq!(values("list_sum(x)"), ["2.5", "NULL", "NULL"]);
+    assert_eq!(values("list_avg(x) * 3"), ["2.5", "NULL", "NULL"]);
+    assert_eq!(values("list_min(x)"), ["-0", "NULL", "NULL"]);
+    assert_eq!(values("list_max(x)"), ["2", "NULL", "NULL"]);
+    assert_eq!(values("list_unique(x)"), ["3", "0", "NULL"]);
+    assert_eq!(values("list_unique(names)"), ["2", "0", "NULL"]);
+    assert_eq!(values("list_count_of(names, 'b')"), ["1", "0", "NULL"]);
+    assert_eq!(values("list_count_of(x, 0)"), ["1", "0", "NULL"]);
+    assert_eq!(values("COALESCE(list_sum(x), 0)"), ["2.5", "0", "0"]);
+}
+
+#[test]
+fn whole_numbers_stay_whole_and_what_does_not_fit_is_null() {
+    let column = |name: &str, element| Column {
+        name: name.into(),
+        data_type: DataType::List(element),
+        nullable: true,
+    };
+    let schema = Schema::new(vec![column("n", Element::Int64), column("t", Element::Timestamp)]).unwrap();
+    let value = |sql: &str, n: &[i64]| {
+        let times = n.iter().map(|secs| {
+            Value::Timestamp(perennial_types::Timestamp::from_micros(secs.wrapping_mul(1_000_000)))
+        });
+        let row = [Value::List(n.iter().copied().map(Value::Int64).collect()), Value::List(times.collect())];
+        Expr::compile(sql, &schema).unwrap().evaluate(&row)
+    };
+    assert_eq!(value("list_sum(n)", &[3, -5, 3]), Value::Int64(1));
+    assert_eq!(value("list_sum(n)", &[i64::MAX, 1]), Value::Null);
+    assert_eq!(value("list_avg(n)", &[1, 2]), Value::Double(1.5));
+    assert_eq!(value("list_unique(n)", &[3, -5, 3]), Value::Int64(2));
+    assert_eq!(value("list_count_of(n, 3)", &[3, -5, 3]), Value::Int64(2));
+    assert_eq!(value("list_max(t) - list_min(t) = 8s", &[3, -5, 3]), Value::Boolean(true));
+}
+
 #[test]
 fn a_list_by_itself_is_the_same_on_rows_and_columns() {
     assert_eq!(values("names"), [r#"["a","b"]"#, "[]", "NULL"]);
@@ -78,5 +115,7 @@ fn what_lists_do_not_do_is_refused_with_what_would_help() {
     assert!(refusal("i[1]").contains("wants a list or a map"));
     assert!(refusal("x[1:2]").contains("take one element"));
     assert!(refusal("len(m)").contains("wants a list"));
+    assert!(refusal("list_sum(names)").contains("wants a list of numbers"));
+    assert!(refusal("list_count_of(names, 1)").contains("wants string"));
     assert!(refusal("list_contains(names, 1)").contains("wants string"));
 }

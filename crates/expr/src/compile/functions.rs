@@ -3,6 +3,7 @@
 use perennial_types::did_you_mean;
 
 use super::alike::{Pick, Unified, double};
+use super::nested::OfList;
 use super::{Compiler, wrong_type};
 use crate::error::{ExprError, Place};
 use crate::node::{Bool, Double, Int, Node, Text};
@@ -39,6 +40,10 @@ enum Function {
     },
     /// list, value -> boolean
     ListContains,
+    /// list, value -> int64
+    ListCountOf,
+    /// list -> number
+    OfList(OfList),
     /// map, string -> boolean
     MapContains,
     Abs,
@@ -50,7 +55,7 @@ enum Function {
     DateTrunc,
 }
 
-const FUNCTIONS: [(&str, Function); 51] = [
+const FUNCTIONS: [(&str, Function); 57] = [
     ("abs", Function::Abs),
     ("acos", Function::Double(f64::acos)),
     ("asin", Function::Double(f64::asin)),
@@ -74,7 +79,13 @@ const FUNCTIONS: [(&str, Function); 51] = [
     ("left", Function::Part(text::left)),
     ("len", Function::Len { map: false }),
     ("length", Function::Measure(text::length)),
+    ("list_avg", Function::OfList(OfList::Mean)),
     ("list_contains", Function::ListContains),
+    ("list_count_of", Function::ListCountOf),
+    ("list_max", Function::OfList(OfList::Max)),
+    ("list_min", Function::OfList(OfList::Min)),
+    ("list_sum", Function::OfList(OfList::Sum)),
+    ("list_unique", Function::OfList(OfList::Unique)),
     ("ln", Function::Double(f64::ln)),
     ("log10", Function::Double(f64::log10)),
     ("log2", Function::Double(f64::log2)),
@@ -112,8 +123,8 @@ impl Function {
             Self::Double(_) | Self::Whole(_) | Self::Text(_) | Self::Measure(_) | Self::Abs | Self::Sign => {
                 (1, 1)
             }
-            Self::Len { .. } => (1, 1),
-            Self::ListContains | Self::MapContains => (2, 2),
+            Self::Len { .. } | Self::OfList(_) => (1, 1),
+            Self::ListContains | Self::ListCountOf | Self::MapContains => (2, 2),
             Self::Trim(_) | Self::Round => (1, 2),
             Self::Doubles(_) | Self::Test(_) | Self::Search(_) | Self::Part(_) => (2, 2),
             Self::Quotient | Self::DateTrunc | Self::Pick(Pick::NullIf) => (2, 2),
@@ -214,6 +225,8 @@ impl Compiler<'_> {
             }
             Function::Len { map } => self.len(&parts[0], name, map),
             Function::ListContains => self.list_contains(parts, name),
+            Function::ListCountOf => self.list_count_of(parts, name),
+            Function::OfList(of) => self.of_list(&parts[0], name, of),
             Function::MapContains => self.map_contains(parts, name),
             Function::DateTrunc => self.date_trunc(parts, None),
         }

@@ -2,7 +2,7 @@
 
 use perennial_types::Value;
 
-use super::{Access, Choice, Int, Text, Typed};
+use super::{Access, Choice, Int, Nested, Text, Typed};
 use crate::fields::Fields;
 
 /// A tree whose result is a double; what is not finite is NULL.
@@ -15,6 +15,8 @@ pub(crate) enum Double {
     OfInt(fn(i64) -> f64, Box<Int>),
     OfInts(fn(i64, i64) -> f64, Box<[Int; 2]>),
     OfText(fn(&str) -> Option<f64>, Box<Text>),
+    /// What is computed of the values of a list.
+    OfList(fn(&[Value]) -> Option<f64>, Nested),
     OfNested(Box<Access>),
     Choice(Box<Choice<Double>>),
 }
@@ -31,6 +33,7 @@ impl Typed for Double {
             Self::OfInt(compute, tree) => compute(tree.get(fields)?),
             Self::OfInts(compute, trees) => compute(trees[0].get(fields)?, trees[1].get(fields)?),
             Self::OfText(read, tree) => read(&tree.get(fields)?)?,
+            Self::OfList(compute, list) => list.of_values(fields, *compute)?,
             Self::OfNested(access) => match access.get(fields)? {
                 Value::Double(value) => value,
                 _ => return None,

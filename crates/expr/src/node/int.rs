@@ -2,7 +2,7 @@
 
 use perennial_types::Value;
 
-use super::{Access, Bool, Choice, Double, Nested, Text, Typed};
+use super::{Access, Bool, Choice, Contains, Double, Nested, Text, Typed};
 use crate::fields::Fields;
 
 /// A tree whose result is an integer; what does not fit is NULL.
@@ -22,6 +22,10 @@ pub(crate) enum Int {
     OfTexts(fn(&str, &str) -> i64, Box<[Text; 2]>),
     /// How many values a list or a map holds.
     Len(Nested),
+    /// What is computed of the values of a list.
+    OfList(fn(&[Value]) -> Option<i64>, Nested),
+    /// How often a value is in a list.
+    Occurrences(Box<Contains>),
     OfNested(Box<Access>),
     Choice(Box<Choice<Int>>),
 }
@@ -43,6 +47,8 @@ impl Typed for Int {
             Self::OfText(compute, tree) => compute(&tree.get(fields)?),
             Self::OfTexts(compute, texts) => Some(compute(&texts[0].get(fields)?, &texts[1].get(fields)?)),
             Self::Len(nested) => nested.len(fields),
+            Self::OfList(compute, list) => list.of_values(fields, *compute),
+            Self::Occurrences(contains) => contains.count(fields),
             Self::OfNested(access) => match access.get(fields)? {
                 Value::Int64(value) => Some(value),
                 Value::Timestamp(value) => Some(value.micros()),

@@ -24,6 +24,18 @@ impl Nested {
         fields.nested(self.column)
     }
 
+    /// What is computed of the values of a list.
+    pub(crate) fn of_values<F: Fields + ?Sized, T>(
+        self,
+        fields: &F,
+        compute: fn(&[Value]) -> Option<T>,
+    ) -> Option<T> {
+        match self.get(fields)? {
+            Value::List(values) => compute(&values),
+            _ => None,
+        }
+    }
+
     /// How many values it holds.
     pub(crate) fn len<F: Fields + ?Sized>(self, fields: &F) -> Option<i64> {
         let len = match self.get(fields)? {
@@ -64,7 +76,7 @@ impl Access {
     }
 }
 
-/// Whether a value is in a list.
+/// Whether a value is in a list, and how often.
 #[derive(Debug)]
 pub(crate) struct Contains {
     pub(crate) list: Nested,
@@ -74,14 +86,79 @@ pub(crate) struct Contains {
 
 impl Contains {
     pub(crate) fn get<F: Fields + ?Sized>(&self, fields: &F) -> Option<bool> {
+        self.count(fields).map(|count| count > 0)
+    }
+
+    /// How often it is there.
+    pub(crate) fn count<F: Fields + ?Sized>(&self, fields: &F) -> Option<i64> {
         let (Value::List(values), value) = (self.list.get(fields)?, self.value.value(fields)) else {
             return None;
         };
-        match value {
-            Value::Null => None,
+        let count = match value {
+            Value::Null => return None,
             // The two zeros are equal, which they are not by their bits.
-            Value::Double(wanted) => Some(values.iter().any(|value| value.as_f64() == Some(wanted))),
-            value => Some(values.contains(&value)),
-        }
+            Value::Double(wanted) => values.iter().filter(|value| value.as_f64() == Some(wanted)).count(),
+            value => values.iter().filter(|other| **other == value).count(),
+        };
+        i64::try_from(count).ok()
     }
+}
+
+/// The sum of integers; nothing of none, or where it does not fit.
+pub(crate) fn whole_sum(values: &[Value]) -> Option<i64> {
+    integers(values).try_fold(None, |sum: Option<i64>, value| match sum {
+        None => Some(Some(value)),
+        Some(sum) => sum.checked_add(value).map(Some),
+    })?
+}
+
+/// The sum of doubles, in their order; nothing of none.
+pub(crate) fn sum(values: &[Value]) -> Option<f64> {
+    values.iter().filter_map(Value::as_f64).reduce(|sum, value| sum + value)
+}
+
+/// The mean of numbers; nothing of none.
+pub(crate) fn mean(values: &[Value]) -> Option<f64> {
+    sum(values).map(|sum| sum / values.len() as f64)
+}
+
+/// The least integer or instant.
+pub(crate) fn whole_min(values: &[Value]) -> Option<i64> {
+    integers(values).min()
+}
+
+/// The largest integer or instant.
+pub(crate) fn whole_max(values: &[Value]) -> Option<i64> {
+    integers(values).max()
+}
+
+/// The least double.
+pub(crate) fn min(values: &[Value]) -> Option<f64> {
+    values.iter().filter_map(Value::as_f64).min_by(f64::total_cmp)
+}
+
+/// The largest double.
+pub(crate) fn max(values: &[Value]) -> Option<f64> {
+    values.iter().filter_map(Value::as_f64).max_by(f64::total_cmp)
+}
+
+/// How many different values there are.
+pub(crate) fn unique(values: &[Value]) -> Option<i64> {
+    let different = |i: &usize| !values[..*i].iter().any(|earlier| alike(earlier, &values[*i]));
+    i64::try_from((0..values.len()).filter(different).count()).ok()
+}
+
+fn alike(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Double(a), Value::Double(b)) => a == b,
+        _ => a == b,
+    }
+}
+
+fn integers(values: &[Value]) -> impl Iterator<Item = i64> {
+    values.iter().filter_map(|value| match value {
+        Value::Int64(value) => Some(*value),
+        Value::Timestamp(value) => Some(value.micros()),
+        _ => None,
+    })
 }
