@@ -15,6 +15,8 @@ use crate::ticket::Waiting;
 pub(crate) struct Group {
     /// How many appends they come from.
     pub(crate) appends: u64,
+    /// The bytes of their payloads.
+    pub(crate) bytes: u64,
     pub(crate) records: Vec<Record>,
     pub(crate) waiting: Vec<Waiting>,
     /// The file they were written to. Earlier files were synced before it was begun.
@@ -29,6 +31,7 @@ impl Group {
     /// Take in the group that was written after this one.
     fn extend(&mut self, later: Self) {
         self.appends += later.appends;
+        self.bytes += later.bytes;
         self.records.extend(later.records);
         self.waiting.extend(later.waiting);
         self.file = later.file;
@@ -111,6 +114,7 @@ impl Applier {
                 applied = last.position;
                 self.shared.applied.store(applied.0, Ordering::Release);
             }
+            self.shared.waiting_bytes.fetch_sub(group.bytes, Ordering::AcqRel);
             self.shared.settled.fetch_add(group.appends, Ordering::AcqRel);
             group.waiting.into_iter().for_each(|waiting| waiting.succeed(applied));
         }

@@ -58,6 +58,14 @@ pub enum LogError {
         /// The directory of the log.
         dir: PathBuf,
     },
+    /// Too much is waiting to be written.
+    #[error("{waiting} bytes wait to be written to the log, of at most {most}; send it again in a moment")]
+    Full {
+        /// Bytes of payloads that wait.
+        waiting: u64,
+        /// Bytes that may wait.
+        most: u64,
+    },
     /// An entry that cannot be stored.
     #[error("entry {index} of the batch (stream {stream}, source {source_name:?}) {reason}")]
     Entry {
@@ -105,7 +113,9 @@ impl LogError {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => Kind::NotFound,
-            Self::Io { .. } | Self::Stopped { .. } | Self::Kafka { .. } => Kind::Unavailable,
+            Self::Io { .. } | Self::Stopped { .. } | Self::Kafka { .. } | Self::Full { .. } => {
+                Kind::Unavailable
+            }
             Self::Damaged { .. } | Self::Gap { .. } => Kind::Internal,
             Self::Retired { .. } => Kind::NotFound,
             Self::Entry { .. } | Self::Setting { .. } | Self::Content { .. } => Kind::Invalid,

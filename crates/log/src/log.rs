@@ -28,16 +28,19 @@ pub struct LogOptions {
     pub dedupe_window: TimeSpan,
     /// The longest time that a written record stays without a sync.
     pub sync_within: Duration,
+    /// Bytes of payloads that may wait to be written and applied before [`Log::room`] has none.
+    pub most_waiting: u64,
 }
 
 impl LogOptions {
-    /// The defaults: segments of 16 MiB, ids for an hour, syncs within 5 ms.
+    /// The defaults: segments of 16 MiB, ids for an hour, syncs within 5 ms, 256 MiB waiting.
     pub fn new(dir: impl Into<PathBuf>) -> Self {
         Self {
             dir: dir.into(),
             segment_bytes: 16 << 20,
             dedupe_window: TimeSpan::from_hours(1),
             sync_within: Duration::from_millis(5),
+            most_waiting: 256 << 20,
         }
     }
 }
@@ -86,6 +89,13 @@ pub struct Batch {
     pub order: Order,
 }
 
+impl Batch {
+    /// The bytes of its payloads.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.entries.iter().map(|entry| entry.payload.len() as u64).sum()
+    }
+}
+
 /// Called on the log's apply thread, in position order, once for every record appended after opening. A
 /// record of [`Durability::Written`] may come before it is synced: what is derived from it is only saved
 /// after [`Log::flush`].
@@ -122,6 +132,7 @@ pub struct Log {
     shared: Arc<Shared>,
     reader: LogReader,
     opened: Opened,
+    most_waiting: u64,
 }
 
 impl Log {
@@ -176,7 +187,8 @@ impl Log {
             spawn("log-apply", &options, move || applier.run(&apply_receiver))?,
             spawn("log-compact", &options, move || compactor.run(&closed_receiver))?,
         ];
-        Ok(Self { jobs: Some(job_sender), threads, shared, reader, opened })
+        let most_waiting = options.most_waiting;
+        Ok(Self { jobs: Some(job_sender), threads, shared, reader, opened, most_waiting })
     }
 
     /// Append entries: the order of calls is the order in the log. Never blocks on the disk.
@@ -197,10 +209,25 @@ impl Log {
             Some(error) => Waiting::Append(reply, Vec::new()).fail(&error),
             None => {
                 self.shared.queued.fetch_add(1, Ordering::AcqRel);
+                self.shared.waiting_bytes.fetch_add(batch.bytes(), Ordering::AcqRel);
                 self.send(Job::Append(batch, reply));
             }
         }
         ticket
+    }
+
+    /// Whether an append of so many bytes may wait its turn, as long as [`LogOptions::most_waiting`] says. To be
+    /// asked before what can come later is taken in; what must be written is appended all the same.
+    ///
+    /// # Errors
+    /// When so much is waiting already that it would be too much.
+    pub fn room(&self, bytes: u64) -> Result<(), LogError> {
+        let waiting = self.shared.waiting_bytes.load(Ordering::Acquire);
+        // What is larger than all that may wait finds room when nothing does.
+        match waiting == 0 || waiting + bytes <= self.most_waiting {
+            true => Ok(()),
+            false => Err(LogError::Full { waiting, most: self.most_waiting }),
+        }
     }
 
     /// Resolves when everything appended before this call is synced and applied.
@@ -290,6 +317,8 @@ pub(crate) struct Shared {
     pub(crate) head: AtomicU64,
     pub(crate) applied: AtomicU64,
     pub(crate) last_available_at: AtomicI64,
+    /// Bytes of payloads that were queued and are not applied yet.
+    pub(crate) waiting_bytes: AtomicU64,
     /// Appends that were queued, and those of them that were applied; equal when nothing is under way.
     queued: AtomicU64,
     pub(crate) settled: AtomicU64,
@@ -305,6 +334,7 @@ impl Shared {
             head: AtomicU64::new(head.0),
             applied: AtomicU64::new(head.0),
             last_available_at: AtomicI64::new(last_available_at.micros()),
+            waiting_bytes: AtomicU64::new(0),
             queued: AtomicU64::new(0),
             settled: AtomicU64::new(0),
             failure: OnceLock::new(),

@@ -79,6 +79,8 @@ pub(crate) struct Writer {
 struct Staged {
     /// How many appends these are.
     appends: u64,
+    /// The bytes of their payloads.
+    bytes: u64,
     frames: Vec<u8>,
     records: Vec<Record>,
     /// Those who wait for the write alone.
@@ -112,6 +114,7 @@ impl Writer {
             Job::Settle(reply) => staged.for_sync.push(Waiting::Settle(reply)),
             Job::Append(batch, reply) => {
                 staged.appends += 1;
+                staged.bytes += batch.bytes();
                 let order = batch.order;
                 let first = staged.records.len();
                 let entries = batch.entries.into_iter();
@@ -153,7 +156,7 @@ impl Writer {
 
     /// Write the frames, tell those who wait for that, and hand the rest to the syncing thread.
     fn write(&mut self, staged: Staged) {
-        let Staged { appends, frames, records, for_write, for_sync } = staged;
+        let Staged { appends, bytes, frames, records, for_write, for_sync } = staged;
         if let Err(error) = self.write_frames(&frames, &records) {
             let failure = self.shared.fail(&error);
             for_write.into_iter().chain(for_sync).for_each(|waiting| waiting.fail(&failure));
@@ -163,7 +166,7 @@ impl Writer {
         self.shared.last_available_at.store(self.last_available_at.micros(), Ordering::Release);
         self.shared.head.store(head.0, Ordering::Release);
         for_write.into_iter().for_each(|waiting| waiting.succeed(head));
-        let group = Group { appends, records, waiting: for_sync, file: Arc::clone(&self.active.file) };
+        let group = Group { appends, bytes, records, waiting: for_sync, file: Arc::clone(&self.active.file) };
         if let Err(unsent) = self.to_sync.send(group) {
             let failure = self.shared.fail(&LogError::stopped("its syncing thread ended"));
             unsent.0.fail(&failure);

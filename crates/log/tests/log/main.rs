@@ -5,6 +5,7 @@
 mod append;
 mod closed;
 mod crash;
+mod spike;
 
 use std::path::Path;
 use std::sync::Arc;
