@@ -14,7 +14,8 @@ use crate::detector::Detector;
 use crate::endpoint::EndpointState;
 use crate::model::{InFlight, ModelState, Version};
 use crate::{
-    DataRange, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, RunAction, RunRequest, State, baseline,
+    DataRange, Decision, DecisionVerdict, Goal, ModelGoal, PolicyGoal, Reading, RunAction, RunRequest, State,
+    baseline,
 };
 
 /// How much the labels must have grown before a first fit that failed is tried again.
@@ -196,6 +197,9 @@ impl Sight<'_> {
                     values.performance(&signal.name, metric, *min_rows, &self.performance(metric, *window));
                 }
                 SignalKind::Drift { .. } => values.drift(&signal.name, self.drift(&signal.name)),
+                SignalKind::Data { figure, .. } => {
+                    values.data(&signal.name, *figure, self.data(&signal.name));
+                }
                 SignalKind::Detector { .. } => {
                     let detector = self.state.watched().detector(&self.spec.name, &signal.name);
                     let said =
@@ -215,11 +219,25 @@ impl Sight<'_> {
         values
     }
 
-    fn drift(&self, signal: &str) -> Result<DriftMembers, String> {
+    fn reading(&self, signal: &str) -> Result<&Reading, String> {
         let measured = self.state.watched().reading(&self.spec.name, signal);
         let measured = measured.filter(|measured| measured.number == self.current.id.number);
         let reading = &measured.ok_or_else(|| "it was not measured yet".to_owned())?.reading;
-        let reading = reading.as_ref().map_err(String::clone)?;
+        reading.as_ref().map_err(String::clone)
+    }
+
+    /// A figure of the data and its limit.
+    fn data(&self, signal: &str) -> Result<(f64, f64), String> {
+        match self.reading(signal)? {
+            Reading::Data(reading) => Ok((reading.value, reading.limit)),
+            Reading::Drift(_) => Err("it was another signal when it was measured".to_owned()),
+        }
+    }
+
+    fn drift(&self, signal: &str) -> Result<DriftMembers, String> {
+        let Reading::Drift(reading) = self.reading(signal)? else {
+            return Err("it was another signal when it was measured".to_owned());
+        };
         Ok(DriftMembers {
             share: reading.share,
             weighted_share: reading.weighted_share,

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 
 use perennial_policy::SignalKind;
-use perennial_types::{ContentHash, Timestamp, did_you_mean};
+use perennial_types::{ContentHash, TimeSpan, Timestamp, did_you_mean};
 use serde_json::json;
 
 use crate::experiment::Instant;
 use crate::model::{InFlight, ModelState};
 use crate::rollout::{stage_in_words, stage_to_json};
 use crate::{
-    ControlError, ControlRecord, ExperimentMoved, Goal, MeasureRequest, ReportRequest, ReportSpec,
-    RolledBack, RolloutChange, RolloutMoved, State, Step,
+    ControlError, ControlRecord, ExperimentMoved, Goal, MeasureRequest, Measurement, ReportRequest,
+    ReportSpec, RolledBack, RolloutChange, RolloutMoved, State, Step,
 };
 
 impl State {
@@ -127,23 +127,20 @@ impl State {
                 let declared = goal.models.iter().find(|declared| declared.name == *name);
                 let (Some((model, current)), Some(declared)) = (model, declared) else { continue };
                 for signal in &policy.spec.signals {
-                    let SignalKind::Drift { columns, window, every, rule, min_rows } = &signal.kind else {
+                    let Some((window, every, what)) = measurement(&signal.kind, current.reference) else {
                         continue;
                     };
                     let key = (&*policy.spec.name, &*signal.name);
-                    if model.watched().is_due(key, current.id.number, *every, at) {
+                    if model.watched().is_due(key, current.id.number, every, at) {
                         due.push(MeasureRequest {
                             policy: Arc::clone(&policy.spec.name),
                             signal: Arc::clone(&signal.name),
                             model: Arc::clone(name),
                             endpoint: Arc::clone(&declared.endpoint),
                             version: current.id.clone(),
-                            reference: current.reference,
-                            columns: columns.clone(),
-                            from: at - *window,
+                            from: at - window,
                             to: at,
-                            rule: *rule,
-                            min_rows: *min_rows,
+                            what,
                         });
                     }
                 }
@@ -173,6 +170,27 @@ impl State {
             name: name.to_owned(),
             help: did_you_mean(name, reports.iter().map(|report| &*report.name)),
         })
+    }
+}
+
+/// The window of a signal that is measured, how often that is done, and what is measured.
+fn measurement(
+    kind: &SignalKind,
+    reference: Option<ContentHash>,
+) -> Option<(TimeSpan, TimeSpan, Measurement)> {
+    match kind {
+        SignalKind::Drift { columns, window, every, rule, min_rows } => {
+            let (columns, rule, min_rows) = (columns.clone(), *rule, *min_rows);
+            Some((*window, *every, Measurement::Drift { reference, columns, rule, min_rows }))
+        }
+        SignalKind::Data { figure, of, window, every, limit } => {
+            let (figure, of, limit) = (*figure, of.clone(), *limit);
+            Some((*window, *every, Measurement::Data { figure, of, limit }))
+        }
+        SignalKind::Performance { .. }
+        | SignalKind::Detector { .. }
+        | SignalKind::Staleness
+        | SignalKind::Labels => None,
     }
 }
 

@@ -443,7 +443,7 @@ fn longest_window(goal: &Goal, model: &Arc<str>) -> TimeSpan {
     let policies = goal.policies.iter().filter(|policy| policy.spec.models.contains(model));
     let windows = policies.flat_map(|policy| &policy.spec.signals).filter_map(|signal| match &signal.kind {
         SignalKind::Performance { window, .. } => Some(*window),
-        SignalKind::Drift { .. } | SignalKind::Detector { .. } => None,
+        SignalKind::Drift { .. } | SignalKind::Detector { .. } | SignalKind::Data { .. } => None,
         SignalKind::Staleness | SignalKind::Labels => None,
     });
     let longest = windows.max().unwrap_or(TimeSpan::ZERO);

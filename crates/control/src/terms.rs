@@ -89,6 +89,7 @@ fn gate(policy: &PolicySpec) -> (Metric, f64, f64) {
             SignalKind::Performance { metric, .. } => compared(metric),
             SignalKind::Drift { .. }
             | SignalKind::Detector { .. }
+            | SignalKind::Data { .. }
             | SignalKind::Staleness
             | SignalKind::Labels => None,
         })

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use perennial_policy::DriftRule;
+use perennial_policy::{DataFigure, DriftRule};
 use perennial_types::{ContentHash, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{ReportFormat, VersionRef};
 
-/// A drift signal to be measured: the same request gives the same reading, whenever it is carried out.
+/// A signal to be measured: the same request gives the same reading, whenever it is carried out.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MeasureRequest {
     /// The policy.
@@ -19,23 +19,43 @@ pub struct MeasureRequest {
     pub model: Arc<str>,
     /// The endpoint that the model belongs to.
     pub endpoint: Arc<str>,
-    /// The current version, whose inputs are compared.
+    /// The current version.
     pub version: VersionRef,
-    /// The sample of its training rows.
-    pub reference: Option<ContentHash>,
-    /// Names of inputs or patterns.
-    pub columns: Vec<Arc<str>>,
-    /// Requests from this instant on …
+    /// What is known from this instant on …
     pub from: Timestamp,
     /// … and before this one, which is also when it is measured.
     pub to: Timestamp,
-    /// When a column alarms.
-    pub rule: DriftRule,
-    /// Rows that either side must have.
-    pub min_rows: u64,
+    /// What is measured.
+    pub what: Measurement,
 }
 
-/// A drift signal was measured.
+/// What is measured for a signal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Measurement {
+    /// The inputs of the version against what it was trained on.
+    Drift {
+        /// The sample of its training rows.
+        reference: Option<ContentHash>,
+        /// Names of inputs or patterns.
+        columns: Vec<Arc<str>>,
+        /// When a column alarms.
+        rule: DriftRule,
+        /// Rows that either side must have.
+        min_rows: u64,
+    },
+    /// A figure of the data.
+    Data {
+        /// Which.
+        figure: DataFigure,
+        /// Names or patterns.
+        of: Vec<Arc<str>>,
+        /// What it is held against; nothing for the service levels of the views.
+        limit: Option<f64>,
+    },
+}
+
+/// A signal was measured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Measured {
     /// The policy.
@@ -44,12 +64,33 @@ pub struct Measured {
     pub signal: Arc<str>,
     /// The model.
     pub model: Arc<str>,
-    /// The number of the version whose inputs were compared.
+    /// The number of its current version.
     pub number: u64,
     /// When.
     pub at: Timestamp,
     /// What was found, or why nothing can be said.
-    pub reading: Result<DriftReading, String>,
+    pub reading: Result<Reading, String>,
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reading {
+    /// Of a model's inputs.
+    Drift(DriftReading),
+    /// Of the data.
+    Data(DataReading),
+}
+
+/// What was found of the data: the worst of what the signal names.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DataReading {
+    /// The feature, column or source.
+    pub worst: Arc<str>,
+    /// Its figure; seconds for freshness.
+    pub value: f64,
+    /// What it is held against.
+    pub limit: f64,
 }
 
 /// What was found of a model's inputs.

@@ -1,4 +1,5 @@
-//! What is watched of a model beside its performance: detectors on its losses, readings of its inputs' drift.
+//! What is watched of a model beside its performance: detectors on its losses, readings of its inputs' drift and of
+//! its data.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ impl Watched {
         self.detectors.get(policy)?.get(signal)
     }
 
-    /// The last measurement of a policy's drift signal.
+    /// The last measurement of a policy's signal.
     pub fn reading(&self, policy: &str, signal: &str) -> Option<&Measured> {
         self.readings.get(policy)?.get(signal)
     }
@@ -39,7 +40,7 @@ impl Watched {
         })
     }
 
-    /// The last measurement of every drift signal.
+    /// The last measurement of every signal that is measured.
     pub fn readings(&self) -> impl Iterator<Item = &Measured> {
         self.readings.values().flat_map(BTreeMap::values)
     }
@@ -63,7 +64,7 @@ impl Watched {
                         let of_policy = self.detectors.entry(Arc::clone(&policy.name)).or_default();
                         of_policy.insert(Arc::clone(&signal.name), detector);
                     }
-                    SignalKind::Drift { .. } => {
+                    SignalKind::Drift { .. } | SignalKind::Data { .. } => {
                         if let Some(reading) = before.reading(key.0, key.1) {
                             self.measured(reading.clone());
                         }
@@ -86,7 +87,7 @@ impl Watched {
         }
     }
 
-    /// Whether a drift signal of the version `number` is to be measured at an instant.
+    /// Whether a signal of the version `number` is to be measured at an instant.
     pub(crate) fn is_due(
         &self,
         (policy, signal): (&str, &str),

@@ -73,6 +73,12 @@ impl EntityKey {
         named.join(", ")
     }
 
+    /// A number drawn from the key alone, spread over all of `u64` and independent of its shard: a sample of
+    /// entities is those with small ones.
+    pub fn draw(&self) -> u64 {
+        xxh3_64_with_seed(&self.hash.to_le_bytes(), 0x7361_6d70_6c65)
+    }
+
     /// Its hash, spread for a table of the keys of one shard, which share its high bits.
     pub(crate) fn hash(&self) -> u64 {
         self.hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ self.hash

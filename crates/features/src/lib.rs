@@ -127,6 +127,7 @@ pub use key::{EntityKey, shard_of};
 pub use op::{Op, Parameter, Rank};
 pub use shard::{Event, Reading, Shard};
 pub use spec::{AggregateSpec, NamedExpr, Tail, ViewSpec};
+pub use state::Quantiles;
 pub use view::View;
 pub use window::ReadRoom;
 pub use window_spec::WindowSpec;

@@ -21,6 +21,8 @@ mod quantiles;
 mod sums;
 mod vectors;
 
+pub use quantiles::Quantiles;
+
 use std::sync::Arc;
 
 use perennial_types::{DataType, Value};

@@ -1,9 +1,11 @@
-//! Measuring drift: what came in over a window against what a version was trained on.
+//! Measuring drift: what came in over a window against what a version was trained on; and figures of the data.
+
+mod data;
 
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use perennial_control::{DriftReading, MeasureRequest, Measured, State, VersionRef};
+use perennial_control::{DriftReading, MeasureRequest, Measured, Measurement, Reading, State, VersionRef};
 use perennial_learn::{Fitted, TransformFn};
 use perennial_pipeline::{Asked, Definition, Pipeline, RawColumns, ReferencePart};
 use perennial_policy::DriftRule;
@@ -93,6 +95,18 @@ impl Observer {
         let mut windows: Vec<(&MeasureRequest, Window)> = Vec::new();
         let mut measured = Vec::with_capacity(requests.len());
         for request in requests {
+            let (reference, columns, rule, min_rows) = match &request.what {
+                Measurement::Drift { reference, columns, rule, min_rows } => {
+                    (*reference, columns, *rule, *min_rows)
+                }
+                Measurement::Data { figure, of, limit } => {
+                    let (from, to) = (request.from, request.to);
+                    let asked = data::Asked { figure: *figure, of, limit: *limit, from, to };
+                    let reading = data::measure(&self.pipeline, &asked);
+                    measured.push(measured_of(request, reading.map(Reading::Data)));
+                    continue;
+                }
+            };
             let same = |known: &MeasureRequest| {
                 (&known.endpoint, known.from, known.to) == (&request.endpoint, request.from, request.to)
             };
@@ -105,23 +119,11 @@ impl Observer {
                     &windows[windows.len() - 1].1
                 }
             };
-            let subject = Subject {
-                model: &request.model,
-                version: &request.version,
-                reference: request.reference,
-                columns: &request.columns,
-                min_rows: request.min_rows,
-            };
+            let subject =
+                Subject { model: &request.model, version: &request.version, reference, columns, min_rows };
             let compared = self.compare(&subject, window)?;
-            let reading = compared.and_then(|compared| reading(&compared, request.rule));
-            measured.push(Measured {
-                policy: Arc::clone(&request.policy),
-                signal: Arc::clone(&request.signal),
-                model: Arc::clone(&request.model),
-                number: request.version.number,
-                at: request.to,
-                reading,
-            });
+            let reading = compared.and_then(|compared| reading(&compared, rule));
+            measured.push(measured_of(request, reading.map(Reading::Drift)));
         }
         Ok(measured)
     }
@@ -203,6 +205,17 @@ impl Observer {
             weights[input.column] += importance;
         }
         Ok(weights)
+    }
+}
+
+fn measured_of(request: &MeasureRequest, reading: Result<Reading, String>) -> Measured {
+    Measured {
+        policy: Arc::clone(&request.policy),
+        signal: Arc::clone(&request.signal),
+        model: Arc::clone(&request.model),
+        number: request.version.number,
+        at: request.to,
+        reading,
     }
 }
 

@@ -162,6 +162,7 @@ fn rule_of(goal: &Goal, model: &Arc<str>) -> (DriftRule, u64) {
         SignalKind::Drift { rule, min_rows, .. } => Some((*rule, *min_rows)),
         SignalKind::Performance { .. }
         | SignalKind::Detector { .. }
+        | SignalKind::Data { .. }
         | SignalKind::Staleness
         | SignalKind::Labels => None,
     });
@@ -176,6 +177,7 @@ fn baseline(goal: &Goal, model: &Arc<str>, version: &Version, metric: Metric) ->
         SignalKind::Performance { metric: name, window, .. } => (&**name == metric.name()).then_some(*window),
         SignalKind::Drift { .. }
         | SignalKind::Detector { .. }
+        | SignalKind::Data { .. }
         | SignalKind::Staleness
         | SignalKind::Labels => None,
     });

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use serde_json::Value as Json;
 
-use crate::cli::{DeadLetters, Lineage, Named, Question, Server};
+use crate::cli::{Audited, DeadLetters, Lineage, Named, Question, Server};
 use crate::output::say;
 
 pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
@@ -13,6 +13,19 @@ pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
         Question::Ready { server } => get(&server, "/v2/health/ready", &[]).await?,
         Question::Status { server } => get(&server, "/v1/status", &[]).await?,
         Question::Sources { server } => get(&server, "/v1/sources", &[]).await?,
+        Question::Audits { what, from, to, server } => {
+            let path = match what {
+                None => "/v1/audits",
+                Some(Audited::Features) => "/v1/audits/features",
+                Some(Audited::Sources) => "/v1/audits/sources",
+            };
+            let window = [("from", from.map(|from| from.to_string())), ("to", to.map(|to| to.to_string()))];
+            get(&server, path, if what.is_some() { &window } else { &[] }).await?
+        }
+        Question::Loss { source, from, to, server } => {
+            let (from, to) = (from.map(|from| from.to_string()), to.map(|to| to.to_string()));
+            get(&server, &format!("/v1/sources/{source}/loss"), &[("from", from), ("to", to)]).await?
+        }
         Question::Models { server } => get(&server, "/v1/models", &[]).await?,
         Question::Runs { model, state, server } => {
             get(&server, "/v1/runs", &[("model", model), ("state", state)]).await?

@@ -181,6 +181,22 @@ pub(crate) struct SkewOptions {
     /// Print the result as JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Compare with a table that another system computed (CSV, JSONL, Parquet) in place of what was served: columns of
+    /// the entity, of instants, and features by name
+    #[arg(long, value_name = "FILE", requires = "view")]
+    pub(crate) against: Option<PathBuf>,
+    /// The view whose features the table has
+    #[arg(long, requires = "against")]
+    pub(crate) view: Option<String>,
+    /// The table's column of instants
+    #[arg(long, default_value = "at", requires = "against")]
+    pub(crate) time: String,
+    /// The table's values are of what had happened before its instants, whenever it became known
+    #[arg(long, requires = "against")]
+    pub(crate) as_occurred: bool,
+    /// Numbers of the table that are apart by no more than this part of the larger one are equal
+    #[arg(long, default_value_t = 1e-9, requires = "against")]
+    pub(crate) tolerance: f64,
 }
 
 /// What is done with keys.
@@ -239,6 +255,15 @@ pub(crate) enum DeadLetters {
     },
 }
 
+/// What is audited.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Audited {
+    /// Features as they were served
+    Features,
+    /// Sources and their columns
+    Sources,
+}
+
 /// Who keeps the keys: a running service, or the data directory of a stopped one.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Keeper {
@@ -268,6 +293,33 @@ pub(crate) enum Question {
     },
     /// The declared sources: lag behind their topics, trouble, dead letters
     Sources {
+        #[command(flatten)]
+        server: Server,
+    },
+    /// What the audits found: how far they are; skew and quality of features; rows and columns of sources
+    Audits {
+        /// Which of them; left out, how far they are and the last skewed values
+        #[arg(value_enum)]
+        what: Option<Audited>,
+        /// From this instant on; left out, a day before the end
+        #[arg(long)]
+        from: Option<Timestamp>,
+        /// Before this instant; left out, now
+        #[arg(long)]
+        to: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// The loss audit of a source by ten minutes: what came, what became of it, and what producers sent
+    Loss {
+        /// The source
+        source: String,
+        /// From this instant on; left out, a day before the end
+        #[arg(long)]
+        from: Option<Timestamp>,
+        /// Before this instant; left out, now
+        #[arg(long)]
+        to: Option<Timestamp>,
         #[command(flatten)]
         server: Server,
     },

@@ -2,7 +2,8 @@
 //!
 //! It decides in which order records are taken into account and that live and replayed state are made by one
 //! piece of code: [`Pipeline`] appends, follows and recovers; [`Sources`] reads topics of Kafka; [`Engine`] holds the features; [`Builder`] makes
-//! training sets and the samples that drift is measured against; [`Auditor`] looks for skew. It never decides what is trained or served.
+//! training sets and the samples that drift is measured against; [`Auditor`] looks for skew,
+//! [`Audits`] does so in the background and looks for loss and for the quality of columns. It never decides what is trained or served.
 //!
 //! ```
 //! use perennial_log::LogOptions;
@@ -22,6 +23,7 @@
 //! );
 //! ```
 
+mod audits;
 mod declared;
 mod engine;
 mod error;
@@ -38,19 +40,25 @@ mod snapshot;
 mod sources;
 mod training_set;
 
+pub use audits::{
+    Arrived, ArrivedLoss, ArrivedRows, Audits, Buckets, ColumnCounts, ColumnFigures, Figures, Freshness,
+    Happened, HappenedLoss, Merge, Receipts, STRETCH, SourceFigures, SourceLoss, SourceReceipts,
+};
 pub use declared::{Declared, Definition, Goal, control_record};
 pub use engine::Engine;
 pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;
+/// Which events a table's values are of.
+pub use perennial_features::point_in_time::Mode;
 pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
-pub use progress::{Letters, Progress, ProgressRecord};
+pub use progress::{Letters, Progress, ProgressRecord, SentRows};
 pub use redrive::{KeptLetter, Redriven};
 pub use reference::{REFERENCE_ROWS, RawColumns, ReferencePart};
 pub use served::{
     ArmProbability, Fallback, FeedbackRecord, PredictionRecord, ServedVersion, ServedView, ShadowScore,
     key_schema,
 };
-pub use skew::{Audit, AuditOptions, Auditor, Skewed};
+pub use skew::{Against, Audit, AuditOptions, Auditor, FeatureSkew, Skewed};
 pub use sources::{SourceStatus, Sources};
 pub use training_set::{Builder, Rows, TrainingSet, feedback};

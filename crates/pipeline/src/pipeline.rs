@@ -12,6 +12,7 @@ use perennial_store::Blobs;
 use perennial_types::{AvailableAt, Entry, Position, Record, SourceSpec, Stream, Timestamp, did_you_mean};
 use tokio::sync::watch;
 
+use crate::audits::{Audits, Receipts, ReceiptsFold, WeakAudits, by_stretch};
 use crate::engine::EngineFold;
 use crate::pace::Pace;
 use crate::progress::{Progress, ProgressFold};
@@ -60,6 +61,9 @@ struct Inner {
     engine: Engine,
     blobs: Blobs,
     progress: Progress,
+    receipts: Receipts,
+    /// The audits that follow it, as long as they do.
+    audits: Mutex<WeakAudits>,
     /// Held while dead letters are sent again, so that none becomes two events.
     redriving: tokio::sync::Mutex<()>,
     shared: Arc<Shared>,
@@ -110,6 +114,8 @@ pub struct Ingesting {
     at: Timestamp,
     /// Of each row its line; and the row, if it may be refused by its order.
     lines: Vec<(usize, Vec<u8>)>,
+    /// The event time of each of these.
+    times: Vec<Timestamp>,
     events: Ticket<Vec<Appended>>,
     letters: Option<Ticket<Vec<Appended>>>,
     ingested: Ingested,
@@ -143,11 +149,26 @@ impl Pipeline {
         let progress = Progress::default();
         folds.insert(0, Box::new(EngineFold::new(engine.clone(), reader.clone())));
         folds.insert(1, Box::new(ProgressFold(progress.clone())));
+        let receipts = Receipts::default();
+        folds.insert(2, Box::new(ReceiptsFold(receipts.clone())));
         shared.folds.lock().folds = folds;
         shared.recover(&reader)?;
         let log = Mutex::new(Some(Arc::new(log)));
         let redriving = tokio::sync::Mutex::default();
-        Ok(Self { inner: Arc::new(Inner { log, reader, engine, blobs, progress, redriving, shared }) })
+        let audits = Mutex::default();
+        Ok(Self {
+            inner: Arc::new(Inner {
+                log,
+                reader,
+                engine,
+                blobs,
+                progress,
+                receipts,
+                audits,
+                redriving,
+                shared,
+            }),
+        })
     }
 
     /// What is declared and what serves.
@@ -168,6 +189,30 @@ impl Pipeline {
     /// How far sources outside were read, and which dead letters are outstanding.
     pub fn progress(&self) -> &Progress {
         &self.inner.progress
+    }
+
+    /// What became of the rows that came to each source.
+    pub fn receipts(&self) -> &Receipts {
+        &self.inner.receipts
+    }
+
+    /// The audits that follow it; nothing where none do.
+    pub fn audits(&self) -> Option<Audits> {
+        self.inner.audits.lock().upgrade()
+    }
+
+    pub(crate) fn followed_by(&self, audits: WeakAudits) {
+        *self.inner.audits.lock() = audits;
+    }
+
+    /// Resolves when everything that was appended so far is on the disk.
+    pub(crate) fn flush(&self) -> Result<Ticket<Position>, PipelineError> {
+        Ok(self.log()?.flush())
+    }
+
+    /// Where audits keep what they found.
+    pub(crate) fn audits_file(&self) -> PathBuf {
+        self.inner.shared.folds.lock().options.data_dir.join("audits")
     }
 
     /// To be held while dead letters are sent again.
@@ -214,6 +259,15 @@ impl Pipeline {
         self.check()?;
         let log = self.log()?;
         Ok(log.append(Batch { entries, durability, order }))
+    }
+
+    /// Whether so many bytes more may wait to be written, and be asked before they are taken in.
+    ///
+    /// # Errors
+    /// When too much waits already, or the pipeline has failed or is closed.
+    pub fn room(&self, bytes: u64) -> Result<(), PipelineError> {
+        self.check()?;
+        Ok(self.log()?.room(bytes)?)
     }
 
     /// Append control records at an instant, durably, and wait until they are applied.
@@ -276,11 +330,13 @@ impl Pipeline {
         let refusable = order == Order::Refuse;
         let mut ingested = Ingested::default();
         let (mut events, mut letters, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let mut times = Vec::new();
         for (line, decoded) in (1..).zip(decode_events(spec, body, at)) {
             match decoded {
                 Ok(entry) => {
                     let row = if refusable { entry.payload.clone() } else { Vec::new() };
                     lines.push((line, row));
+                    times.push(entry.event_time);
                     events.push(entry);
                 }
                 Err(letter) => {
@@ -299,7 +355,7 @@ impl Pipeline {
             false => Some(self.append(letters, Durability::Synced, Order::Clamp)?),
         };
         let source = Arc::clone(&spec.name);
-        Ok(Ingesting { pipeline: self.clone(), source, at, lines, events, letters, ingested })
+        Ok(Ingesting { pipeline: self.clone(), source, at, lines, times, events, letters, ingested })
     }
 
     /// Write a snapshot of everything derived from the log so far.
@@ -347,14 +403,17 @@ impl Ingesting {
     /// # Errors
     /// When they could not be written.
     pub async fn acknowledged(mut self) -> Result<Ingested, PipelineError> {
-        let mut letters = Vec::new();
-        for ((line, payload), appended) in self.lines.iter().zip(self.events.await?) {
+        let (mut letters, mut duplicates) = (Vec::new(), Vec::new());
+        for (((line, payload), time), appended) in self.lines.iter().zip(self.times).zip(self.events.await?) {
             match appended {
                 Appended::At(position) => {
                     self.ingested.accepted += 1;
                     self.ingested.position = Some(position);
                 }
-                Appended::Duplicate(_) => self.ingested.duplicates += 1,
+                Appended::Duplicate(_) => {
+                    self.ingested.duplicates += 1;
+                    duplicates.push(time);
+                }
                 Appended::OutOfOrder { last } => {
                     let reason =
                         format!("its time of availability lies before {last}, that of the last record");
@@ -369,6 +428,10 @@ impl Ingesting {
         }
         if !letters.is_empty() {
             self.pipeline.append(letters, Durability::Synced, Order::Clamp)?.await?;
+        }
+        if !duplicates.is_empty() {
+            let duplicates = by_stretch(duplicates.into_iter());
+            self.pipeline.note_duplicates(&self.source, duplicates, self.at)?.await?;
         }
         self.pipeline.check()?;
         Ok(self.ingested)

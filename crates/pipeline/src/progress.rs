@@ -22,9 +22,36 @@ pub struct ProgressRecord {
     /// Dead letters that became events.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redriven: Vec<Position>,
+    /// Rows of the same append that were dead letters before, by the ten minutes of their event times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub again: Vec<(Timestamp, u64)>,
+    /// Rows that were events already, by the ten minutes of their event times.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub duplicates: Vec<(Timestamp, u64)>,
+    /// What producers say they sent.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sent: Vec<SentRows>,
+}
+
+/// How many rows a producer says it sent, by event time.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SentRows {
+    /// The producer; what it says of a stretch of time replaces what it said of it before.
+    pub producer: Arc<str>,
+    /// By the starts of stretches of ten minutes.
+    pub counts: Vec<(Timestamp, u64)>,
 }
 
 impl ProgressRecord {
+    /// What a record of the progress stream says.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub(crate) fn of(record: &Record) -> Result<Self, PipelineError> {
+        serde_json::from_slice(&record.entry.payload)
+            .map_err(|error| PipelineError::record(record.position, error))
+    }
+
     /// The entry of the progress stream, made at `at` about `source`. It takes the log's own time: it says nothing
     /// that a time is needed for.
     ///
@@ -101,8 +128,7 @@ impl Fold for ProgressFold {
                 known.letters.entry(Arc::clone(source)).or_default().outstanding.insert(record.position);
             }
             Stream::Progress => {
-                let said: ProgressRecord = serde_json::from_slice(&record.entry.payload)
-                    .map_err(|error| PipelineError::record(record.position, error))?;
+                let said = ProgressRecord::of(record)?;
                 let mut known = self.0.known.write();
                 if let Some(topic) = said.topic {
                     known.next.entry((Arc::clone(source), topic)).or_default().extend(said.next);
@@ -152,7 +178,7 @@ mod tests {
         let read = |partition, next| ProgressRecord {
             topic: Some(Arc::clone(&topic)),
             next: BTreeMap::from([(partition, next)]),
-            redriven: Vec::new(),
+            ..ProgressRecord::default()
         };
         let redriven = ProgressRecord { redriven: vec![Position(2)], ..ProgressRecord::default() };
         let entries = [

@@ -8,6 +8,7 @@ use perennial_log::{Appended, Durability, Order};
 use perennial_types::{AvailableAt, Entry, Position, SourceSpec, StreamSpec, Timestamp};
 use serde::Serialize;
 
+use crate::audits::by_stretch;
 use crate::pipeline::source_of;
 use crate::progress::ProgressRecord;
 use crate::sources::Schemas;
@@ -173,14 +174,19 @@ impl Again {
         };
         let (letters, mut entries): (Vec<KeptLetter>, Vec<Entry>) = fit.into_iter().unzip();
         let redriven = letters.iter().map(|kept| kept.position).collect();
-        let progress = ProgressRecord { redriven, ..ProgressRecord::default() };
+        let times: Vec<Timestamp> = entries.iter().map(|entry| entry.event_time).collect();
+        let again = by_stretch(times.iter().copied());
+        let progress = ProgressRecord { redriven, again, ..ProgressRecord::default() };
         entries.push(progress.entry(&self.source.name, at)?);
         let appended = pipeline.append(entries, Durability::Synced, order)?.await?;
-        let mut refused = Vec::new();
-        for (kept, appended) in letters.into_iter().zip(appended) {
+        let (mut refused, mut duplicated) = (Vec::new(), Vec::new());
+        for ((kept, time), appended) in letters.into_iter().zip(times).zip(appended) {
             match appended {
                 Appended::At(_) => self.redriven.accepted += 1,
-                Appended::Duplicate(_) => self.redriven.duplicates += 1,
+                Appended::Duplicate(_) => {
+                    self.redriven.duplicates += 1;
+                    duplicated.push(time);
+                }
                 Appended::OutOfOrder { last } => {
                     let reason =
                         format!("its time of availability lies before {last}, that of the last record");
@@ -191,6 +197,10 @@ impl Again {
         }
         if !refused.is_empty() {
             pipeline.append(refused, Durability::Synced, Order::Clamp)?.await?;
+        }
+        if !duplicated.is_empty() {
+            let duplicates = by_stretch(duplicated.into_iter());
+            pipeline.note_duplicates(&self.source.name, duplicates, at)?.await?;
         }
         Ok(())
     }

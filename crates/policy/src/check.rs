@@ -9,8 +9,8 @@ use perennial_types::{Schema, TimeSpan, did_you_mean};
 use crate::policy::no_adapt;
 use crate::signals::METRICS;
 use crate::{
-    Action, Condition, GateSpec, PolicySpec, Quota, Schedule, SignalKind, SignalSpec, TriggerSpec,
-    signal_schema,
+    Action, Condition, DataFigure, GateSpec, PolicySpec, Quota, Schedule, SignalKind, SignalSpec,
+    TriggerSpec, signal_schema,
 };
 
 /// Every fault of a declaration, each with the path of its field as in the declared text: `models`,
@@ -131,6 +131,25 @@ impl Faults {
                     }
                 }
             }
+            SignalKind::Data { figure, of, window, every, limit } => {
+                let kind = signal_kind(*figure);
+                if of.is_empty() {
+                    self.add(format!("signals.{name}.{kind}"), "nothing is watched; name at least one");
+                }
+                self.longer_than_zero(format!("signals.{name}.window"), *window);
+                self.longer_than_zero(format!("signals.{name}.every"), *every);
+                let longest = if *figure == DataFigure::Freshness { LONGEST_FRESHNESS } else { LONGEST_DATA };
+                if *window > longest {
+                    let fault = format!(
+                        "figures of {} are kept for {longest}, and {window} is longer",
+                        figure.name()
+                    );
+                    self.add(format!("signals.{name}.window"), fault);
+                }
+                if limit.is_some_and(|limit| !limit.is_finite() || limit < 0.0) {
+                    self.add(format!("signals.{name}.limit"), "a limit is at least 0");
+                }
+            }
             SignalKind::Staleness | SignalKind::Labels => {}
         }
     }
@@ -224,6 +243,20 @@ impl Faults {
                     self.add(format!("{path}.holdout"), fault);
                 }
             }
+        }
+    }
+}
+
+/// The longest window of a signal of data, and of one of freshness.
+const LONGEST_DATA: TimeSpan = TimeSpan::from_days(30);
+const LONGEST_FRESHNESS: TimeSpan = TimeSpan::from_days(7);
+
+/// The field that tells a signal of data from others.
+fn signal_kind(figure: DataFigure) -> &'static str {
+    match figure {
+        DataFigure::Freshness | DataFigure::Skew | DataFigure::Loss => figure.name(),
+        DataFigure::NullRate | DataFigure::NewCategories | DataFigure::Violations | DataFigure::Volume => {
+            "quality"
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use perennial_types::{Column, DataType, Schema, TimeSpan, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
-use crate::{SignalKind, SignalSpec};
+use crate::{DataFigure, SignalKind, SignalSpec};
 
 /// The metrics that a performance signal may watch, and whether more of it is worse.
 pub(crate) const METRICS: [(&str, bool); 5] =
@@ -35,6 +35,13 @@ const DETECTOR: &[Member] = &[
     ("mean", DataType::Double, true),
     ("alarms", DataType::Int64, false),
 ];
+const DATA: &[Member] =
+    &[("value", DataType::Double, true), ("limit", DataType::Double, true), ("ok", DataType::Boolean, true)];
+const FRESHNESS: &[Member] = &[
+    ("value", DataType::Duration, true),
+    ("limit", DataType::Duration, true),
+    ("ok", DataType::Boolean, true),
+];
 const STALENESS: &[Member] = &[("age", DataType::Duration, true)];
 const LABELS: &[Member] = &[("rows", DataType::Int64, false), ("rate", DataType::Double, false)];
 
@@ -53,6 +60,8 @@ impl SignalKind {
             Self::Performance { .. } => PERFORMANCE,
             Self::Drift { .. } => DRIFT,
             Self::Detector { .. } => DETECTOR,
+            Self::Data { figure: DataFigure::Freshness, .. } => FRESHNESS,
+            Self::Data { .. } => DATA,
             Self::Staleness => STALENESS,
             Self::Labels => LABELS,
         }
@@ -66,6 +75,8 @@ impl SignalKind {
 /// | performance | `value`, `baseline`, `relative_change` (double); `rows` (int64): labels in the window, those whose label window is still open included; `confirmed` (int64): the matured ones, over which `value` is taken |
 /// | drift | `share`, `weighted_share`, `max_effect` (double), `worst` (string), `alarmed` (boolean) of the last measurement |
 /// | detector | `open` (boolean), `since` (timestamp), `mean` (double) of the losses, `alarms` (int64) |
+/// | freshness | `value`, `limit` (duration), `ok` (boolean) of the last measurement |
+/// | skew, loss, quality | `value`, `limit` (double), `ok` (boolean) of the last measurement |
 /// | staleness | `age` (duration) since the data end of the current version |
 /// | labels | `rows` (int64) since that data end; `rate` (double): per day since then |
 ///
@@ -190,6 +201,23 @@ impl SignalValues {
         self.set(name, "since", since);
         self.set(name, "mean", said.map(|members| Value::Double(members.mean)));
         self.set(name, "alarms", Ok(count(alarms)));
+    }
+
+    /// Set the members of the data signal `name`: the value and its limit, or why there is none.
+    pub fn data(&mut self, name: &str, figure: DataFigure, measured: Result<(f64, f64), String>) {
+        let number = |number: f64| match figure {
+            DataFigure::Freshness => Value::Duration(TimeSpan::from_micros((number * 1e6).round() as i64)),
+            DataFigure::Skew
+            | DataFigure::Loss
+            | DataFigure::NullRate
+            | DataFigure::NewCategories
+            | DataFigure::Violations
+            | DataFigure::Volume => Value::Double(number),
+        };
+        let of = |member: &dyn Fn((f64, f64)) -> Value| measured.clone().map(member);
+        self.set(name, "value", of(&|(value, _)| number(value)));
+        self.set(name, "limit", of(&|(_, limit)| number(limit)));
+        self.set(name, "ok", of(&|(value, limit)| Value::Boolean(figure.within(value, limit))));
     }
 
     /// Set the members of [`rollout_schema`].

@@ -90,10 +90,91 @@ pub enum SignalKind {
         /// An episode ends after so many rows without another alarm.
         stable_after: u64,
     },
+    /// A figure of the data against a limit: `value, limit, ok`.
+    Data {
+        /// What is measured.
+        figure: DataFigure,
+        /// Of what: names or patterns of features (`zone.*`), of columns of sources (`rides.fare`), or of sources.
+        of: Vec<Arc<str>>,
+        /// Over how long; it reaches back to a multiple of ten minutes.
+        window: TimeSpan,
+        /// How often it is measured.
+        every: TimeSpan,
+        /// What the value is held against; seconds for [`DataFigure::Freshness`]. Where nothing is said, the service
+        /// level of each view.
+        limit: Option<f64>,
+    },
     /// `age` since the current version's training data end.
     Staleness,
     /// `rows` and `rate` (per day) of labels since the current version's training data end.
     Labels,
+}
+
+/// What is measured of data. The worst of what a signal names is its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DataFigure {
+    /// The time within which 99 % of the events of a view's source could be read, from when they happened.
+    Freshness,
+    /// The part of the values as served that a replay does not give again, by feature.
+    Skew,
+    /// Rows of a source that were sent and never came, or came and are not in the features.
+    Loss,
+    /// The part of the values that are NULL.
+    NullRate,
+    /// How many texts were never seen before the window.
+    NewCategories,
+    /// The part of a source's rows that were refused.
+    Violations,
+    /// A source's rows; the limit is the least.
+    Volume,
+}
+
+impl DataFigure {
+    /// Every one.
+    pub const ALL: [Self; 7] = [
+        Self::Freshness,
+        Self::Skew,
+        Self::Loss,
+        Self::NullRate,
+        Self::NewCategories,
+        Self::Violations,
+        Self::Volume,
+    ];
+
+    /// The name in messages, and in declarations under `of` or as the signal's kind.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Freshness => "freshness",
+            Self::Skew => "skew",
+            Self::Loss => "loss",
+            Self::NullRate => "null_rate",
+            Self::NewCategories => "new_categories",
+            Self::Violations => "violations",
+            Self::Volume => "volume",
+        }
+    }
+
+    /// What is held against the value where nothing is said: nothing of it is right.
+    pub fn default_limit(self) -> Option<f64> {
+        match self {
+            Self::Skew | Self::Loss | Self::NewCategories | Self::Violations => Some(0.0),
+            Self::Freshness | Self::NullRate | Self::Volume => None,
+        }
+    }
+
+    /// Whether a value is within its limit.
+    pub fn within(self, value: f64, limit: f64) -> bool {
+        match self {
+            Self::Volume => value >= limit,
+            Self::Freshness
+            | Self::Skew
+            | Self::Loss
+            | Self::NullRate
+            | Self::NewCategories
+            | Self::Violations => value <= limit,
+        }
+    }
 }
 
 /// When a column alarms: the test is significant after correction, and the effect is large enough.

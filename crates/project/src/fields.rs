@@ -51,6 +51,12 @@ impl<'a> Item<'a> {
         self.faults.marks.borrow_mut().open(&self.path);
     }
 
+    /// A part of what is read from this, `aggregates[3]`, is declared by another item, which messages name.
+    pub(crate) fn stands_for(&self, part: &str, by: &Self) {
+        let part = format!("{}: {part}", self.path);
+        self.faults.marks.borrow_mut().stands_for(part, by.path.clone());
+    }
+
     /// The text as it stands, if it is one, in place of a name that could not be read.
     pub(crate) fn raw(&self) -> Arc<str> {
         self.node.text().unwrap_or_default().into()

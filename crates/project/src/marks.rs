@@ -1,6 +1,6 @@
 //! What could not be read, so that what depends on it is not blamed as well.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The parts of the declarations that have a fault of their own.
 ///
@@ -14,6 +14,8 @@ pub(crate) struct Marks {
     open: BTreeSet<String>,
     open_kinds: BTreeSet<&'static str>,
     strangers: BTreeSet<String>,
+    /// By the part that is read, where it is declared.
+    declared_at: BTreeMap<String, String>,
 }
 
 impl Marks {
@@ -28,6 +30,17 @@ impl Marks {
     /// Names may be missing from the map or list.
     pub(crate) fn open(&mut self, path: &str) {
         self.open.insert(path.to_owned());
+    }
+
+    /// What is read as one part is declared in another place.
+    pub(crate) fn stands_for(&mut self, part: String, place: String) {
+        self.declared_at.insert(part, place);
+    }
+
+    /// Where a field is declared: the place of the part that it belongs to, if that is another one.
+    pub(crate) fn declared_at(&self, field: &str) -> String {
+        let part = field.find("].").map_or(field, |end| &field[..=end]);
+        self.declared_at.get(part).map_or(field, String::as_str).to_owned()
     }
 
     /// Declarations of a kind may be missing.

@@ -166,7 +166,11 @@ fn declarations(project: &Project) -> BTreeMap<Key, Json> {
         note(1, &spec.name, json_of(spec));
     }
     for spec in &project.views {
-        note(2, &spec.name, json_of(spec));
+        let mut json = json_of(spec);
+        if let Some(level) = project.service_levels.get(&spec.name) {
+            json["service_level"] = json_of(level);
+        }
+        note(2, &spec.name, json);
     }
     for spec in &project.models {
         note(3, &spec.name, json_of(spec));
@@ -192,7 +196,7 @@ fn project_change(new: &Project, old: Option<&Project>) -> Option<Change> {
     let Some(old) = old else { return Some(change(Effect::Created, &key, Vec::new())) };
     let own = |project: &Project| {
         let (name, clock, tick) = (json_of(&project.name), json_of(&project.clock), json_of(&project.tick));
-        serde_json::json!({"name": name, "clock": clock, "tick": tick})
+        serde_json::json!({"name": name, "clock": clock, "tick": tick, "audit": project.audited})
     };
     let fields = differing(&own(old), &own(new));
     if fields.is_empty() {

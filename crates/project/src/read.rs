@@ -5,9 +5,12 @@ mod endpoint;
 mod experiment;
 mod model;
 mod policy;
+mod recent;
 mod report;
 mod source;
 mod view;
+
+use std::collections::BTreeMap;
 
 use perennial_control::ReportSpec;
 use perennial_evaluate::{EndpointSpec, ExperimentSpec};
@@ -19,7 +22,7 @@ use crate::fault::{self, Fault, Places, owner};
 use crate::fields::{Faults, Fields, Item};
 use crate::marks::Marks;
 use crate::ready;
-use crate::spec::{ClockKind, ModelSpec, Project};
+use crate::spec::{AUDITED, ClockKind, ModelSpec, Project, ServiceLevel};
 use crate::tree::{self, Node};
 
 /// The kinds of declarations that are read.
@@ -88,6 +91,7 @@ struct Reading<'f> {
     project: Option<Project>,
     sources: Vec<SourceSpec>,
     views: Vec<ViewSpec>,
+    service_levels: BTreeMap<std::sync::Arc<str>, ServiceLevel>,
     models: Vec<ModelSpec>,
     endpoints: Vec<EndpointSpec>,
     experiments: Vec<ExperimentSpec>,
@@ -105,6 +109,7 @@ impl<'f> Reading<'f> {
             project: None,
             sources: Vec::new(),
             views: Vec::new(),
+            service_levels: BTreeMap::new(),
             models: Vec::new(),
             endpoints: Vec::new(),
             experiments: Vec::new(),
@@ -159,7 +164,8 @@ impl<'f> Reading<'f> {
         self.names.push((kind, name.clone()));
         let (merged, whole) = match kind {
             "Model" => model::with_copied(node, nodes, self.faults),
-            "Policy" => ready::with_used(node, self.faults),
+            "Policy" => ready::policy(node, self.faults),
+            "Source" => ready::source(node, self.faults),
             _ => (node.clone(), true),
         };
         let named = format!("{owner}: name");
@@ -168,8 +174,12 @@ impl<'f> Reading<'f> {
         let name = std::sync::Arc::from(name);
         match kind {
             "Project" => self.project = Some(project(&item)),
-            "Source" => self.sources.push(SourceSpec { name, ..source::read(&item) }),
-            "FeatureView" => self.views.push(ViewSpec { name, ..view::read(&item) }),
+            "Source" => self.sources.push(SourceSpec { name, ..source::read(&item, whole) }),
+            "FeatureView" => {
+                let (view, level) = view::read(&item);
+                self.service_levels.extend(level.map(|level| (std::sync::Arc::clone(&name), level)));
+                self.views.push(ViewSpec { name, ..view });
+            }
             "Model" => self.models.push(ModelSpec { name, ..model::read(&item, whole) }),
             "Endpoint" => self.endpoints.push(EndpointSpec { name, ..endpoint::read(&item) }),
             "Experiment" => {
@@ -229,6 +239,7 @@ impl<'f> Reading<'f> {
             self.project.unwrap_or_else(|| Project::empty("".into(), ClockKind::default(), any_tick));
         project.sources = self.sources;
         project.views = self.views;
+        project.service_levels = self.service_levels;
         project.models = self.models;
         project.endpoints = self.endpoints;
         project.experiments = self.experiments;
@@ -259,10 +270,19 @@ fn project(item: &Item<'_>) -> Project {
     let clocks = [("wall", ClockKind::Wall), ("event", ClockKind::Event)];
     let clock = fields.optional("clock").map_or(Some(ClockKind::Wall), |item| item.one_of(&clocks, &[]));
     let tick = fields.optional("tick").map_or(Some(default_tick()), |item| item.span());
+    let audited = fields.optional("audit").map_or(Some(AUDITED), |item| audit(&item));
     fields.finish();
     // Everything is a multiple of the least tick.
     let tick = tick.unwrap_or_else(|| item.guess(&[default_tick(), TimeSpan::from_micros(1)]));
-    Project::empty(name, clock.unwrap_or_default(), tick)
+    Project { audited: audited.unwrap_or(AUDITED), ..Project::empty(name, clock.unwrap_or_default(), tick) }
+}
+
+/// `{entities: 0.01}`: the part of the entities whose features are replayed and compared.
+fn audit(item: &Item<'_>) -> Option<f64> {
+    let mut fields = item.fields();
+    let entities = fields.required("entities").and_then(|item| item.number_in(0.0, 1.0));
+    fields.finish();
+    entities
 }
 
 /// The tick that the documents declare, as far as it can be read.

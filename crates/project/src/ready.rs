@@ -1,6 +1,6 @@
-//! The ready policies, from which a policy can start: `use: adaptive`.
+//! Ready declarations, from which a policy or a source can start: `use: adaptive`, `use: actions`.
 //!
-//! What a policy gives replaces what the ready one says; `signals`, `guards` and `actions` are merged entry by
+//! What a source gives replaces what the ready one says; to its `schema` columns are added. What a policy gives replaces what the ready one says; `signals`, `guards` and `actions` are merged entry by
 //! entry, so that one signal can be replaced and the others kept. `triggers`, `gates` and `rollout` are lists
 //! whose order matters and are replaced as a whole. What is written as nothing is taken out: `rollback:`, or
 //! `guards: {budget: }`.
@@ -18,33 +18,73 @@ const POLICIES: [(&str, &str); 3] = [
     ("scheduled", include_str!("../../../policies/scheduled.yaml")),
 ];
 
-/// What every policy says for itself.
-const OWN: [&str; 3] = ["kind", "name", "models"];
+/// The ready sources by name.
+const SOURCES: [(&str, &str); 1] = [("actions", include_str!("../../../sources/actions.yaml"))];
 
-/// The fields that are merged entry by entry.
-const MERGED: [&str; 3] = ["signals", "guards", "actions"];
+/// The ready declarations of a kind.
+struct Ready {
+    kind: &'static str,
+    /// What they are called, and the directory that they are in.
+    plural: &'static str,
+    singular: &'static str,
+    known: &'static [(&'static str, &'static str)],
+    /// What every declaration says for itself.
+    own: &'static [&'static str],
+    /// The fields that are merged entry by entry.
+    merged: &'static [&'static str],
+    /// What is named elsewhere, and may be the ready one's.
+    named: &'static [&'static str],
+}
 
-/// The policy's document with the fields of the ready policy that it uses, as far as it does not give them, and
+const READY_POLICIES: Ready = Ready {
+    kind: "Policy",
+    plural: "policies",
+    singular: "policy",
+    known: &POLICIES,
+    own: &["kind", "name", "models"],
+    merged: &["signals", "guards", "actions"],
+    named: &["signals", "actions", "gates"],
+};
+
+const READY_SOURCES: Ready = Ready {
+    kind: "Source",
+    plural: "sources",
+    singular: "source",
+    known: &SOURCES,
+    own: &["kind", "name"],
+    merged: &["schema"],
+    named: &["schema"],
+};
+
+/// A policy's document with the fields of the ready policy that it uses, as far as it does not give them, and
 /// whether that is there. What is filled in stands where the ready policy is named.
-pub(crate) fn with_used(node: &Node, faults: &Faults) -> (Node, bool) {
+pub(crate) fn policy(node: &Node, faults: &Faults) -> (Node, bool) {
+    with_used(&READY_POLICIES, node, faults)
+}
+
+/// The same of a source.
+pub(crate) fn source(node: &Node, faults: &Faults) -> (Node, bool) {
+    with_used(&READY_SOURCES, node, faults)
+}
+
+fn with_used(of: &Ready, node: &Node, faults: &Faults) -> (Node, bool) {
     let Some(used) = node.get("use").filter(|used| !matches!(used.tree, Tree::Null)) else {
         return (node.clone(), true);
     };
-    let owner = owner("Policy", node.get("name").and_then(Node::text).unwrap_or_default());
+    let owner = owner(of.kind, node.get("name").and_then(Node::text).unwrap_or_default());
     let unread = || {
-        // What is named elsewhere in the policy may be the ready one's.
         let mut marks = faults.marks.borrow_mut();
-        ["signals", "actions", "gates"].iter().for_each(|field| marks.open(&format!("{owner}: {field}")));
+        of.named.iter().for_each(|field| marks.open(&format!("{owner}: {field}")));
         (node.clone(), false)
     };
     let Some(name) = used.text() else { return unread() };
-    let Some((name, text)) = POLICIES.into_iter().find(|(known, _)| *known == name) else {
-        let help = did_you_mean(name, POLICIES.into_iter().map(|(known, _)| known));
+    let Some((name, text)) = of.known.iter().find(|(known, _)| *known == name) else {
+        let help = did_you_mean(name, of.known.iter().map(|(known, _)| *known));
         Item::root(used, format!("{owner}: use"), faults)
-            .refuse(format!("there is no ready policy {name:?}"), &help);
+            .refuse(format!("there is no ready {} {name:?}", of.singular), &help);
         return unread();
     };
-    let ready = match tree::parse(&format!("policies/{name}.yaml"), text) {
+    let ready = match tree::parse(&format!("{}/{name}.yaml", of.plural), text) {
         Ok(documents) => documents,
         Err(fault) => {
             faults.noted.borrow_mut().push(fault);
@@ -53,14 +93,14 @@ pub(crate) fn with_used(node: &Node, faults: &Faults) -> (Node, bool) {
     };
     let mut entries: Vec<Entry> = node.entries().to_vec();
     for mut entry in ready.iter().flat_map(Node::entries).cloned() {
-        if OWN.contains(&entry.key.as_str()) {
+        if of.own.contains(&entry.key.as_str()) {
             continue;
         }
         entry.at = used.at.clone();
         entry.node.stand_at(&used.at);
         match entries.iter_mut().find(|own| own.key == entry.key) {
             None => entries.push(entry),
-            Some(own) if MERGED.contains(&entry.key.as_str()) => merge(&mut own.node, entry.node),
+            Some(own) if of.merged.contains(&entry.key.as_str()) => merge(&mut own.node, entry.node),
             Some(_) => {}
         }
     }

@@ -1,5 +1,6 @@
 //! What a project declares, as it is stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use perennial_control::ReportSpec;
@@ -20,10 +21,16 @@ pub struct Project {
     pub clock: ClockKind,
     /// How often policies are looked at.
     pub tick: TimeSpan,
+    /// The part of the entities whose features are replayed in the background and compared with what was served.
+    #[serde(default = "audited", skip_serializing_if = "is_audited")]
+    pub audited: f64,
     /// The streams of events.
     pub sources: Vec<SourceSpec>,
     /// The feature views.
     pub views: Vec<ViewSpec>,
+    /// What is promised of views, by their names. It is no part of what a view computes, nor of its version.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub service_levels: BTreeMap<Arc<str>, ServiceLevel>,
     /// The models.
     pub models: Vec<ModelSpec>,
     /// The endpoints.
@@ -36,6 +43,30 @@ pub struct Project {
     /// The reports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reports: Vec<ReportSpec>,
+}
+
+/// The part of the entities that is audited unless said.
+pub(crate) const AUDITED: f64 = 0.01;
+
+fn audited() -> f64 {
+    AUDITED
+}
+
+/// What is not said is not written.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_audited(part: &f64) -> bool {
+    *part == AUDITED
+}
+
+/// What is promised of a view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ServiceLevel {
+    /// Of its events 99 % can be read so soon after they happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freshness_p99: Option<TimeSpan>,
+    /// No feature is NULL more often than this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub null_rate: Option<f64>,
 }
 
 /// What drives a project's time.
@@ -90,8 +121,10 @@ impl Project {
             name,
             clock,
             tick,
+            audited: AUDITED,
             sources: Vec::new(),
             views: Vec::new(),
+            service_levels: BTreeMap::new(),
             models: Vec::new(),
             endpoints: Vec::new(),
             experiments: Vec::new(),

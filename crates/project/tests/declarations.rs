@@ -24,10 +24,9 @@ fn project(text: &str) -> Project {
     parse(text).unwrap_or_else(|faults| panic!("{}", written(&faults)))
 }
 
-/// The whole language without what does nothing yet.
+/// The whole language.
 fn supported() -> String {
-    let lines = LANGUAGE.lines().filter(|line| !line.starts_with("service_level:"));
-    lines.map(|line| format!("{line}\n")).collect()
+    LANGUAGE.to_owned()
 }
 
 fn written(faults: &[Fault]) -> String {
@@ -189,12 +188,7 @@ rollback:
 }
 
 #[test]
-fn the_whole_language_is_read_but_for_what_does_nothing_yet() {
-    let faults = parse(LANGUAGE).unwrap_err();
-    assert_eq!(
-        written(&faults),
-        "bike.yaml:26:1: FeatureView \"slot_demand\": service_level: \"service_level\" is not supported yet\n"
-    );
+fn the_whole_language_is_read() {
     let project = project(&supported());
     let experiment = &project.experiments[0];
     assert_eq!(experiment.arms.len(), 2);

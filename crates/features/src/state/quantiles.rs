@@ -15,10 +15,10 @@ const BINS: usize = 1024;
 /// values, mirrored, below: the largest and smallest doubles have exponents of ±37,300.
 const BIAS: i32 = 1 << 16;
 
-/// Counts of values by bin.
+/// Quantiles of many numbers in little room: counts of values by bin, which merge, to the bit, in any order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Saved")]
-pub(crate) struct Quantiles {
+pub struct Quantiles {
     /// How often bins were collapsed.
     level: u8,
     /// Keys ascending, as are the values of their bins.
@@ -80,13 +80,15 @@ fn middle(key: i32, level: u8) -> f64 {
 }
 
 impl Quantiles {
-    pub(super) fn add(&mut self, value: f64) {
+    /// Count a finite value.
+    pub fn add(&mut self, value: f64) {
         let key = (0..self.level).fold(bin(value), |key, _| collapsed(key));
         self.count(key, 1);
         self.shrink();
     }
 
-    pub(super) fn merge(&mut self, later: &Self) {
+    /// Count the values of another one too.
+    pub fn merge(&mut self, later: &Self) {
         if self.keys.is_empty() {
             *self = later.clone();
             return;
@@ -132,8 +134,9 @@ impl Quantiles {
         }
     }
 
-    /// The value of rank `⌊share · (n − 1)⌋`, counted from zero, of `n` values; nothing without values.
-    pub(super) fn quantile(&self, share: f64) -> Option<f64> {
+    /// The value of rank `⌊share · (n − 1)⌋`, counted from zero, of `n` values, within 1 % unless they span more
+    /// than nine decades; nothing without values.
+    pub fn quantile(&self, share: f64) -> Option<f64> {
         let n: u64 = self.counts.iter().sum();
         let rank = (share * n.checked_sub(1)? as f64).floor() as u64;
         let mut below = 0;

@@ -322,7 +322,7 @@ fn the_skew_audit_finds_nothing_where_several_models_answer_and_look_on() {
         world.ask(&format!("r{i}"), &asked(f64::from(i)), minute(i64::from(i)));
     }
     world.settle();
-    let audit = Auditor::new(AuditOptions { batch: 100, shards: 2 });
+    let audit = Auditor::new(AuditOptions { batch: 100, shards: 2, share: 1.0 });
     let audit = audit.run(world.pipeline.reader(), |_| {}).unwrap();
     assert_eq!((audit.predictions, audit.values, audit.not_compared), (30, 60, 0));
     assert_eq!(audit.differences, []);

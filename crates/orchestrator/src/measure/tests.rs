@@ -209,17 +209,22 @@ impl World {
             model: "one".into(),
             endpoint: "fare".into(),
             version: self.version.clone(),
-            reference,
-            columns: columns.iter().map(|column| Arc::from(*column)).collect(),
             from: hour(from),
             to: hour(to),
-            rule: DriftRule::default(),
-            min_rows: 100,
+            what: Measurement::Drift {
+                reference,
+                columns: columns.iter().map(|column| Arc::from(*column)).collect(),
+                rule: DriftRule::default(),
+                min_rows: 100,
+            },
         };
         let mut measured = self.observer.measure(std::slice::from_ref(&request)).unwrap();
         let measured = measured.pop().unwrap();
         assert_eq!((measured.number, measured.at), (1, hour(to)));
-        measured.reading
+        measured.reading.map(|reading| match reading {
+            Reading::Drift(reading) => reading,
+            Reading::Data(_) => panic!("drift was asked for"),
+        })
     }
 
     fn report(&self, from: i64, to: i64) -> (perennial_control::Reported, Report) {

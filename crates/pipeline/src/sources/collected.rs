@@ -6,6 +6,8 @@ use perennial_log::decode::{DeadLetter, Origin};
 use perennial_log::{Appended, Ticket};
 use perennial_types::{Entry, Timestamp};
 
+use crate::audits::by_stretch;
+
 /// Messages and bytes from which on an append is not made longer.
 const MESSAGES: usize = 4_096;
 const BYTES: usize = 1 << 20;
@@ -56,6 +58,8 @@ pub(super) struct InFlight {
     pub(super) ticket: Ticket<Vec<Appended>>,
     pub(super) next: BTreeMap<i32, i64>,
     pub(super) letters: u64,
+    /// The event time of each entry.
+    pub(super) times: Vec<Timestamp>,
     /// Events that may be refused by their order, by their place in the append.
     pub(super) refusable: Vec<(usize, Vec<u8>, Origin)>,
 }
@@ -65,6 +69,8 @@ pub(super) struct InFlight {
 pub(super) struct Outcome {
     pub(super) accepted: u64,
     pub(super) duplicates: u64,
+    /// They by the stretches of their event times.
+    pub(super) duplicated: Vec<(Timestamp, u64)>,
     pub(super) letters: u64,
     /// Events that were refused by their order.
     pub(super) out_of_order: Vec<DeadLetter>,
@@ -74,10 +80,14 @@ impl InFlight {
     pub(super) fn outcome(&self, appended: &[Appended]) -> Outcome {
         let mut outcome = Outcome { letters: self.letters, ..Outcome::default() };
         let mut placed = 0;
+        let mut duplicated = Vec::new();
         for (index, one) in appended.iter().enumerate() {
             match one {
                 Appended::At(_) => placed += 1,
-                Appended::Duplicate(_) => outcome.duplicates += 1,
+                Appended::Duplicate(_) => {
+                    outcome.duplicates += 1;
+                    duplicated.extend(self.times.get(index));
+                }
                 Appended::OutOfOrder { last } => {
                     let reason =
                         format!("its time of availability lies before {last}, that of the last record");
@@ -88,6 +98,7 @@ impl InFlight {
                 }
             }
         }
+        outcome.duplicated = by_stretch(duplicated.into_iter());
         // Of those that took a position one is the record of progress, and the letters are no events.
         outcome.accepted = (placed as u64).saturating_sub(1 + self.letters);
         outcome

@@ -201,15 +201,16 @@ impl Reader {
             Some((index, entries[index].payload.clone(), origin))
         });
         let refusable = refusable.collect();
+        let times = entries.iter().map(|entry| entry.event_time).collect();
         let topic = Some(Arc::clone(&self.stream.topic));
-        let progress = ProgressRecord { topic, next: next.clone(), redriven: Vec::new() };
+        let progress = ProgressRecord { topic, next: next.clone(), ..ProgressRecord::default() };
         entries.push(progress.entry(&self.source.name, self.clock.now())?);
         let order = match self.source.available_at {
             AvailableAt::Arrival => Order::Clamp,
             AvailableAt::Column(_) => Order::Refuse,
         };
         let ticket = self.pipeline.append(entries, Durability::Synced, order)?;
-        self.in_flight.push_back(InFlight { ticket, next, letters, refusable });
+        self.in_flight.push_back(InFlight { ticket, next, letters, times, refusable });
         Ok(())
     }
 
@@ -241,6 +242,11 @@ impl Reader {
             let now = self.clock.now();
             let letters = outcome.out_of_order.iter().map(|letter| letter.entry(&self.source.name, now));
             let ticket = self.pipeline.append(letters.collect(), Durability::Synced, Order::Clamp)?;
+            self.runtime.block_on(ticket)?;
+        }
+        if outcome.duplicates > 0 {
+            let ticket =
+                self.pipeline.note_duplicates(&self.source.name, outcome.duplicated, self.clock.now())?;
             self.runtime.block_on(ticket)?;
         }
         self.done.extend(&first.next);

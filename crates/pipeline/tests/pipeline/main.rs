@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
 
+mod audits;
 mod ingest;
+mod recent;
 mod recovery;
 mod skew;
 mod training;

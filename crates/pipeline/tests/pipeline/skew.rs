@@ -20,7 +20,7 @@ fn history() -> World {
 }
 
 fn audit(reader: &perennial_log::LogReader, batch: usize, shards: usize) -> Audit {
-    Auditor::new(AuditOptions { batch, shards }).run(reader, |_| {}).unwrap()
+    Auditor::new(AuditOptions { batch, shards, share: 1.0 }).run(reader, |_| {}).unwrap()
 }
 
 /// A log of these entries, read by the auditor.

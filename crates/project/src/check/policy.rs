@@ -1,5 +1,6 @@
 //! A policy: what it names is there, fits, and can lead to a trained model in service.
 
+mod data;
 mod rollout;
 mod rows;
 mod signals;

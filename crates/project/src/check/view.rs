@@ -33,7 +33,7 @@ fn compiled(scope: &Scope<'_>, spec: &ViewSpec, source: &SourceSpec, named: bool
         match error {
             FeatureError::Declaration { field, problem, .. } => {
                 if !excused(scope, spec, source, field, named) {
-                    scope.refuse_as_told(format!("{owner}: {field}"), problem);
+                    scope.refuse_as_told(scope.marks.declared_at(&format!("{owner}: {field}")), problem);
                 }
             }
             FeatureError::Snapshot(_) => scope.refuse_as_told(owner.clone(), &error.to_string()),
@@ -73,10 +73,10 @@ fn excused(scope: &Scope<'_>, spec: &ViewSpec, source: &SourceSpec, field: &str,
 }
 
 /// The full names of the features; `None` where a part that makes names could not be read.
-fn names(scope: &Scope<'_>, spec: &ViewSpec, owner: &str) -> Option<Vec<Arc<str>>> {
+pub(crate) fn names(scope: &Scope<'_>, spec: &ViewSpec, owner: &str) -> Option<Vec<Arc<str>>> {
     let touched = |field: String| scope.marks.touches(&format!("{owner}: {field}"));
     let open = |field: &str| scope.marks.is_open(&format!("{owner}: {field}"));
-    if open("name") || open("aggregates") || open("derived") {
+    if open("name") || open("aggregates") || touched("recent".to_owned()) || open("derived") {
         return None;
     }
     let mut names = Vec::new();

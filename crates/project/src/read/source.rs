@@ -10,9 +10,16 @@ use crate::fields::Item;
 /// Events are kept this long unless said.
 const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
 
-pub(super) fn read(item: &Item<'_>) -> SourceSpec {
+/// Read a source, whose ready one is filled in; `whole` says that this is there.
+pub(super) fn read(item: &Item<'_>, whole: bool) -> SourceSpec {
     let (mut fields, name) = open(item, Item::identifier);
     fields.later(&["history", "lateness"]);
+    if let Some(used) = fields.optional("use") {
+        used.text();
+    }
+    if !whole {
+        fields.may_stand_elsewhere();
+    }
     let columns = fields.required("schema").map(|item| schema(&item)).unwrap_or_default();
     let id = fields.optional("id").map(|item| item.identifier().unwrap_or_default());
     let event_time = fields.required("event_time").and_then(|item| item.identifier());

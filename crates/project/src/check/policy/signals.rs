@@ -8,6 +8,7 @@ use perennial_learn::Task;
 use perennial_policy::{DetectedLoss, PolicySpec, SignalKind};
 use perennial_types::did_you_mean;
 
+use super::data;
 use crate::model::CompiledModel;
 use crate::pattern::{is_pattern, matches};
 use crate::scope::Scope;
@@ -35,6 +36,10 @@ pub(super) fn signals(
                     let message = format!("no loss is below 0, found a range of [{}, {}]", range.0, range.1);
                     scope.refuse(path("range"), message, "give the least and the largest loss of a row");
                 }
+            }
+            SignalKind::Data { figure, of, window: _, every, limit } => {
+                let declared = data::Declared { figure: *figure, of, every: *every, limit: *limit };
+                data::check(scope, &format!("{owner}: signals.{}", signal.name), &declared);
             }
             SignalKind::Staleness | SignalKind::Labels => {}
         }

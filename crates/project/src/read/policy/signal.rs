@@ -1,6 +1,6 @@
 //! Reads a signal of a policy.
 
-use perennial_policy::{DetectedLoss, DriftRule, SignalKind};
+use perennial_policy::{DataFigure, DetectedLoss, DriftRule, SignalKind};
 use perennial_types::TimeSpan;
 
 use super::DEFAULT_WINDOW;
@@ -17,10 +17,11 @@ const DEFAULT_FALSE_ALARM: u64 = 50_000;
 const DEFAULT_STABLE_AFTER: u64 = 300;
 
 /// The kinds of signals that are read, by the field that tells them apart.
-const KINDS: [&str; 5] = ["performance", "drift", "detector", "staleness", "labels"];
+const KINDS: [&str; 9] =
+    ["performance", "drift", "detector", "staleness", "labels", "freshness", "skew", "loss", "quality"];
 
 /// Kinds of the language that do nothing yet.
-const LATER: [&str; 4] = ["cost", "freshness", "skew", "quality"];
+const LATER: [&str; 1] = ["cost"];
 
 const LOSSES: [(&str, DetectedLoss); 4] = [
     ("abs_error", DetectedLoss::AbsError),
@@ -52,9 +53,18 @@ pub(super) fn signal(item: &Item<'_>, tick: TimeSpan) -> SignalKind {
             let _ = of.one_of(&[("training_end", ())], &[]);
             SignalKind::Staleness
         }
-        _ => {
+        "labels" => {
             let _ = of.one_of(&[("since_training", ())], &[]);
             SignalKind::Labels
+        }
+        "freshness" => data(DataFigure::Freshness, of, &mut fields, tick),
+        "skew" => data(DataFigure::Skew, of, &mut fields, tick),
+        "loss" => data(DataFigure::Loss, of, &mut fields, tick),
+        _ => {
+            let figure = fields.optional("of").map_or(Some(DataFigure::NullRate), |item| {
+                item.one_of(&QUALITIES.map(|figure| (figure.name(), figure)), &[])
+            });
+            data(figure.unwrap_or_else(|| item.guess(&QUALITIES)), of, &mut fields, tick)
         }
     };
     fields.finish();
@@ -116,6 +126,28 @@ fn drift(columns: &Item<'_>, fields: &mut Fields<'_>, tick: TimeSpan) -> SignalK
         rule: DriftRule { alpha: alpha.unwrap_or(default.alpha), ..effects },
         min_rows: min_rows(fields),
     }
+}
+
+/// What `quality` may be `of`.
+const QUALITIES: [DataFigure; 4] =
+    [DataFigure::NullRate, DataFigure::NewCategories, DataFigure::Violations, DataFigure::Volume];
+
+/// A figure of data: of features, of columns of sources, or of sources.
+fn data(figure: DataFigure, of: &Item<'_>, fields: &mut Fields<'_>, tick: TimeSpan) -> SignalKind {
+    let patterns = of.list();
+    if of.is_list() && patterns.is_empty() {
+        of.refuse("nothing is watched", "name features, columns or sources, as in [slot_demand.*]");
+    }
+    let of = patterns.iter().map(|item| item.text().unwrap_or_default()).collect();
+    let window = fields.optional("window").map_or(Some(DEFAULT_WINDOW), |item| item.span());
+    let every = fields.optional("every").map_or(Some(tick), |item| item.span());
+    let limit = fields.optional("limit").and_then(|item| match figure {
+        DataFigure::Freshness => item.span().map(|span| span.micros() as f64 / 1e6),
+        DataFigure::Skew | DataFigure::NullRate | DataFigure::Violations => item.number_in(0.0, 1.0),
+        DataFigure::Loss | DataFigure::NewCategories | DataFigure::Volume => item.number_in(0.0, f64::MAX),
+    });
+    let (window, every) = (window.unwrap_or(DEFAULT_WINDOW), every.unwrap_or(tick));
+    SignalKind::Data { figure, of, window, every, limit }
 }
 
 fn min_effect(item: &Item<'_>) -> DriftRule {
