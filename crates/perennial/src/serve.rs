@@ -13,7 +13,7 @@ use perennial_gateway::{Gateway, GatewayFold};
 use perennial_log::kafka::Brokers;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, ControlHandle, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Fold, Pipeline, PipelineOptions, Sources};
+use perennial_pipeline::{Audits, Fold, Pipeline, PipelineOptions, Sources};
 use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Store};
 use perennial_types::Clock;
@@ -46,6 +46,8 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let store = Store::connect(&database.address()).await?;
     store.migrate().await?;
     let Followed { pipeline, gateway, control, .. } = followed;
+    pipeline.receipts().measure_by(Arc::clone(&clock));
+    let audits = Audits::follow(pipeline.clone())?;
     let trainer = trainer(&options)?;
     let orchestrator =
         Orchestrator::start(pipeline.clone(), store.clone(), &control, trainer, Arc::clone(&clock)).await?;
@@ -66,6 +68,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     perennial_server::serve(listener, app, stopping.wait()).await?;
     driver.abort();
     sources.stop().await;
+    tokio::task::spawn_blocking(move || audits.close()).await??;
     pipeline.close().await?;
     store.close().await;
     database.stop().await?;

@@ -13,6 +13,7 @@ use crate::gate::Gate;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::sequencer::Sequencer;
+use crate::spikes::Spikes;
 
 /// The service behind the routes.
 pub struct App {
@@ -22,6 +23,7 @@ pub struct App {
     pub(crate) metrics: Metrics,
     pub(crate) gate: Gate,
     pub(crate) sources: Sources,
+    pub(crate) spikes: Spikes,
     /// Held from looking at the labels there are until new ones are queued, so that what a client is told of
     /// its label is what becomes of it.
     pub(crate) labelling: Mutex<()>,
@@ -40,7 +42,16 @@ impl App {
         let last = orchestrator.pipeline().last_available_at();
         let sequencer = Sequencer::new(orchestrator.clone(), clock, last);
         let (metrics, labelling) = (Metrics::new(), Mutex::new(()));
-        Self { gateway, orchestrator, sequencer, metrics, gate, sources, labelling }
+        Self {
+            gateway,
+            orchestrator,
+            sequencer,
+            metrics,
+            gate,
+            sources,
+            spikes: Spikes::default(),
+            labelling,
+        }
     }
 
     pub(crate) fn pipeline(&self) -> &Pipeline {

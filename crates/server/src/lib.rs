@@ -29,6 +29,7 @@ mod route;
 mod routes;
 mod schemas;
 mod sequencer;
+mod spikes;
 mod text;
 
 pub use app::App;

@@ -1,5 +1,7 @@
 //! What is measured: every name once, and how it is written for Prometheus.
 
+mod audits;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +13,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, 
 use parking_lot::RwLock;
 use perennial_control::State;
 use perennial_pipeline::{Fallback, Ingested, Pipeline, SourceStatus};
-use perennial_types::Position;
+use perennial_types::{Position, Timestamp};
 
 const HTTP_REQUESTS: &str = "perennial_http_requests_total";
 const HTTP_DURATION: &str = "perennial_http_request_duration_seconds";
@@ -170,6 +172,7 @@ pub(crate) struct Present<'a> {
     pub(crate) sources: &'a [(Arc<str>, SourceStatus)],
     pub(crate) state: &'a State,
     pub(crate) projected: Position,
+    pub(crate) at: Timestamp,
 }
 
 impl Present<'_> {
@@ -183,6 +186,7 @@ impl Present<'_> {
         self.set_sources();
         self.set_features();
         self.set_models();
+        audits::set(self.pipeline, self.at);
         describe_gauge!(LABELS, "Labels that can be trained on, by endpoint");
         describe_gauge!(LATE_LABELS, "Labels that came after the endpoint had given up");
         let endpoints = self.state.goal().map(|goal| goal.endpoints.as_slice()).unwrap_or_default();

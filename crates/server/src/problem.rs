@@ -136,7 +136,7 @@ impl IntoResponse for Problem {
                 response.headers_mut().append(header::WWW_AUTHENTICATE, challenge);
             }
         }
-        if self.status == StatusCode::SERVICE_UNAVAILABLE {
+        if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS].contains(&self.status) {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
@@ -151,13 +151,21 @@ impl From<GatewayError> for Problem {
 
 impl From<PipelineError> for Problem {
     fn from(error: PipelineError) -> Self {
-        Self::of(error.kind(), &error)
+        match error {
+            PipelineError::Log(error) => error.into(),
+            error => Self::of(error.kind(), &error),
+        }
     }
 }
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
-        Self::of(error.kind(), &error)
+        match &error {
+            LogError::Full { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, error.to_string()).with("full", "log")
+            }
+            _ => Self::of(error.kind(), &error),
+        }
     }
 }
 

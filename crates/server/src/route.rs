@@ -52,6 +52,8 @@ pub(crate) struct Route {
     pub(crate) reply: (&'static str, RefOr<Schema>),
     /// Failures beyond those that any route may have.
     pub(crate) failures: Vec<StatusCode>,
+    /// Whether it waits its turn with others that bring much.
+    bounded: bool,
 }
 
 impl Route {
@@ -103,6 +105,7 @@ impl Route {
             lines: None,
             reply: ("application/json", RefOr::T(Schema::default())),
             failures: Vec::new(),
+            bounded: false,
         }
     }
 
@@ -190,6 +193,12 @@ impl Route {
         self.may_fail(StatusCode::UNPROCESSABLE_ENTITY)
     }
 
+    /// Where much may come at once: what is too much is refused, and may come again.
+    pub(crate) fn may_be_full(mut self) -> Self {
+        self.bounded = true;
+        self.may_fail(StatusCode::TOO_MANY_REQUESTS)
+    }
+
     fn may_fail(mut self, status: StatusCode) -> Self {
         self.failures.push(status);
         self
@@ -197,7 +206,7 @@ impl Route {
 
     /// The handler behind a check of the caller's key, and of the parameters in path and query.
     fn guarded(self, app: &Arc<App>) -> MethodRouter<Arc<App>> {
-        let (app, scope) = (Arc::clone(app), self.scope);
+        let (app, scope, bounded) = (Arc::clone(app), self.scope, self.bounded);
         let door = if self.page { Door::Page } else { Door::Api };
         let known: Arc<[Param]> = self.query.into();
         let others = self.other_query.is_some();
@@ -211,6 +220,8 @@ impl Route {
                         parameters::check_path(&path)?;
                     }
                     parameters::check(request.uri(), &known, others)?;
+                    let turn = || app.spikes.enter(request.headers(), app.pipeline());
+                    let _turn = bounded.then(turn).transpose()?;
                     let span = by(key.as_deref(), scope);
                     Ok::<_, Problem>(next.run(request).instrument(span).await)
                 }

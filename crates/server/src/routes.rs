@@ -1,5 +1,6 @@
 //! The table of routes, one file a concern.
 
+mod audits;
 mod decisions;
 mod deployments;
 mod events;
@@ -27,6 +28,7 @@ pub(crate) fn all() -> Vec<Route> {
         project::routes(),
         events::routes(),
         sources::routes(),
+        audits::routes(),
         predict::routes(),
         feedback::routes(),
         features::routes(),

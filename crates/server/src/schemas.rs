@@ -3,6 +3,7 @@
 //! Rows of lineage are structures of the store, which knows nothing of HTTP; their forms are written down here,
 //! and tests hold both together.
 
+mod audits;
 mod inference;
 mod keys;
 mod lineage;
@@ -51,7 +52,7 @@ pub(crate) const ARM_ROLES: [&str; 3] = ["current", "candidate", "shadow"];
 pub(crate) const REPORT_FORMATS: [&str; 3] = ["html", "json", "markdown"];
 
 /// The failures that a route can answer with, and when it does.
-const PROBLEMS: [(StatusCode, &str, &str); 9] = [
+const PROBLEMS: [(StatusCode, &str, &str); 10] = [
     (StatusCode::BAD_REQUEST, "Invalid", "The request is not of the form that this document publishes."),
     (StatusCode::UNAUTHORIZED, "Unauthorized", "The service asks for a key, and none in force was sent."),
     (StatusCode::FORBIDDEN, "Forbidden", "The key that was sent lacks the scope of this operation."),
@@ -63,6 +64,11 @@ const PROBLEMS: [(StatusCode, &str, &str); 9] = [
         "Unprocessable",
         "The request is of its form, and a rule beyond the form refuses it: what the project declares, or a part \
          that contradicts another.",
+    ),
+    (
+        StatusCode::TOO_MANY_REQUESTS,
+        "TooMany",
+        "More is on its way than the service takes in at once; the same request may come again after Retry-After.",
     ),
     (StatusCode::INTERNAL_SERVER_ERROR, "Internal", "A defect of the service or a broken machine."),
     (
@@ -103,7 +109,8 @@ pub(crate) fn components() -> Components {
         .chain(traffic::schemas())
         .chain(inference::schemas())
         .chain(keys::schemas())
-        .chain(sources::schemas());
+        .chain(sources::schemas())
+        .chain(audits::schemas());
     let mut components = ComponentsBuilder::new();
     for (name, fields) in schemas {
         components = components.schema(name, fields.build());

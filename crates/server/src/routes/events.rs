@@ -30,7 +30,8 @@ pub(super) fn routes() -> Vec<Route> {
     .example(json!({"event_id": "e1", "hour": "2026-01-31T05:00:00Z", "slot": 5, "cnt": 118}))
     .may_be_missing()
     .may_conflict()
-    .may_be_unprocessable();
+    .may_be_unprocessable()
+    .may_be_full();
     vec![send]
 }
 

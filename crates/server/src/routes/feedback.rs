@@ -34,7 +34,8 @@ pub(super) fn routes() -> Vec<Route> {
     .example(json!({"prediction_id": "p1", "value": 118}))
     .may_be_missing()
     .may_conflict()
-    .may_be_unprocessable();
+    .may_be_unprocessable()
+    .may_be_full();
     vec![take]
 }
 

@@ -53,7 +53,8 @@ pub(super) fn routes() -> Vec<Route> {
         ]}))
         .may_be_missing()
         .may_conflict()
-        .may_be_unprocessable(),
+        .may_be_unprocessable()
+        .may_be_full(),
     ]
 }
 

@@ -59,8 +59,9 @@ async fn metrics(State(app): State<Arc<App>>) -> impl IntoResponse {
     let projected = app.orchestrator.projected();
     let sources = app.sources.status();
     app.metrics.read(&sources);
+    let at = app.orchestrator.now();
     let state = app.orchestrator.state().lock();
-    let present = Present { pipeline: app.pipeline(), sources: &sources, state: &state, projected };
+    let present = Present { pipeline: app.pipeline(), sources: &sources, state: &state, projected, at };
     let text = app.metrics.render(&present);
     ([(header::CONTENT_TYPE, PROMETHEUS)], text)
 }

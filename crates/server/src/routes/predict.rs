@@ -30,7 +30,8 @@ pub(super) fn routes() -> Vec<Route> {
     .example(json!({"id": "p1", "request": {"slot": 5, "temp": 0.3}}))
     .may_be_missing()
     .may_conflict()
-    .may_be_unprocessable();
+    .may_be_unprocessable()
+    .may_be_full();
     vec![predict]
 }
 

@@ -7,7 +7,7 @@ use crate::conforming::{check, form};
 use crate::stack::{PROJECT, Stack};
 
 /// Ask, and hold the answer to the document.
-async fn told(stack: &Stack, method: &str, path: &str, body: &str) -> Value {
+pub(crate) async fn told(stack: &Stack, method: &str, path: &str, body: &str) -> Value {
     let document = serde_json::to_value(perennial_server::openapi()).unwrap();
     let answer = stack.ask(method, path, body).await;
     assert_eq!(answer.status, StatusCode::OK, "{method} {path}: {}", String::from_utf8_lossy(&answer.body));

@@ -11,7 +11,7 @@ use axum::http::{HeaderMap, Request, StatusCode, header};
 use perennial_gateway::GatewayFold;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Fold, Pipeline, PipelineOptions, Sources};
+use perennial_pipeline::{Audits, Fold, Pipeline, PipelineOptions, Sources};
 use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Postgres, PostgresOptions, Store};
 use perennial_types::{Clock, Timestamp};
@@ -72,6 +72,7 @@ pub(crate) struct Stack {
     router: Router,
     pub(crate) keys: KeyRing,
     pipeline: Pipeline,
+    audits: Audits,
     postgres: Postgres,
     place: TempDir,
 }
@@ -128,9 +129,10 @@ impl Stack {
             Orchestrator::start(pipeline.clone(), store, &control_handle, trainer, Arc::clone(&clock));
         let keys = key_handle.ring(pipeline.clone());
         let sources = Sources::start(pipeline.clone(), None, Arc::clone(&clock));
+        let audits = Audits::follow(pipeline.clone()).unwrap();
         let gate = Gate::at("127.0.0.1:0".parse().unwrap(), keys.clone(), Arc::clone(&clock)).unwrap();
         let app = App::new(gateway, started.await.unwrap(), sources, gate, clock);
-        Self { router: perennial_server::router(Arc::new(app)), keys, pipeline, postgres, place }
+        Self { router: perennial_server::router(Arc::new(app)), keys, pipeline, audits, postgres, place }
     }
 
     /// Stopped and started again over the same files.
@@ -193,7 +195,15 @@ impl Stack {
         Answer { status: parts.status, headers: parts.headers, body }
     }
 
+    /// Wait until the audits have seen everything.
+    pub(crate) async fn audited(&self) {
+        let audits = self.audits.clone();
+        tokio::task::spawn_blocking(move || audits.caught_up()).await.unwrap().unwrap();
+    }
+
     pub(crate) async fn stop(self) -> TempDir {
+        let audits = self.audits.clone();
+        tokio::task::spawn_blocking(move || audits.close()).await.unwrap().unwrap();
         self.pipeline.close().await.unwrap();
         self.postgres.stop().await.unwrap();
         self.place
