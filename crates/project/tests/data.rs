@@ -135,7 +135,10 @@ fn a_view_may_have_recent_actions_alone() {
 
 #[test]
 fn a_fault_of_recent_actions_names_where_they_are_declared() {
-    let wrong = |recent: &str| fault(&text(&format!("recent: {{rides: {{{recent}}}}}\n"), ""));
+    let wrong = |recent: &str| {
+        let declared = text(&format!("recent: {{rides: {{{recent}}}}}\n"), "");
+        fault(&declared.replace("[km, zone.*]", "[km, zone.fare_7d]"))
+    };
     let said = wrong("columns: [fair], last: 3, within: 7d");
     assert!(
         said.starts_with("FeatureView \"zone\": recent.rides.columns[0]: ")
