@@ -87,6 +87,8 @@ pub fn told(data: &std::path::Path) -> Result<Told> {
                 | ControlRecord::RolledBack(_)
                 | ControlRecord::Measured(_)
                 | ControlRecord::Reported(_)
+                | ControlRecord::ViewPromoted(_)
+                | ControlRecord::DatasetMade(_)
                 | ControlRecord::KeyAdded(_)
                 | ControlRecord::KeyRevoked(_)
                 | ControlRecord::InstantDone { .. } => {}

@@ -33,6 +33,10 @@ pub enum ControlRecord {
     Measured(Measured),
     /// A report was written.
     Reported(Reported),
+    /// A view's new version serves in place of the one before it.
+    ViewPromoted(ViewPromoted),
+    /// A training set was made of a file; lineage keeps it.
+    DatasetMade(DatasetMade),
     /// Somebody may call from now on.
     KeyAdded(KeyAdded),
     /// A key no longer opens anything.
@@ -279,6 +283,34 @@ pub struct Dataset {
     pub rows: u64,
     /// Rows held out.
     pub holdout_rows: u64,
+}
+
+/// A view's new version was filled and compared with the one before it, and is read by the view's name from now on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ViewPromoted {
+    /// When.
+    pub at: Timestamp,
+    /// The view.
+    pub view: Arc<str>,
+    /// The version that served until now.
+    pub from: ContentHash,
+    /// The version that serves.
+    pub to: ContentHash,
+    /// A sentence with the numbers.
+    pub reason: String,
+    /// What was found of each feature.
+    pub evidence: serde_json::Value,
+}
+
+/// A training set was made whose rows come from a file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DatasetMade {
+    /// When.
+    pub at: Timestamp,
+    /// The model that it is for.
+    pub model: Arc<str>,
+    /// What it is.
+    pub dataset: Dataset,
 }
 
 /// What a gate found.

@@ -167,6 +167,7 @@ impl State {
                     self.reported.insert(reported.request.report, reported.request.at);
                 }
             }
+            ControlRecord::ViewPromoted(_) | ControlRecord::DatasetMade(_) => {}
             ControlRecord::KeyAdded(_) | ControlRecord::KeyRevoked(_) => {
                 Arc::make_mut(&mut self.keys).apply(&record);
             }

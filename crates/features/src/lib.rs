@@ -118,6 +118,7 @@ mod view;
 mod window;
 mod window_spec;
 
+pub mod parity;
 pub mod point_in_time;
 pub mod skew;
 

@@ -12,7 +12,7 @@ use perennial_types::{Clock, Column, ContentHash, RowError, Schema, Timestamp, d
 use serde_json::Value as Json;
 
 use crate::GatewayError;
-use crate::features::Prepared;
+use crate::features::{Prepared, Unanswered};
 use crate::traffic::Traffic;
 use crate::version::{Loader, Version, Versions};
 
@@ -197,16 +197,16 @@ impl Endpoint {
                 Err(Fallback::Deadline)
             }
             Ok(prediction) => Ok(prediction),
-            Err(reason) => {
+            Err(Unanswered { fallback, reason }) => {
                 tracing::warn!(endpoint = %self.spec.name, %model, version, reason, "a version failed");
-                Err(Fallback::Error)
+                Err(fallback)
             }
         }
     }
 
     fn score(&self, shadow: &Version, prepared: &Prepared) -> ShadowScore {
         let value = shadow.predict(prepared);
-        if let Err(reason) = &value {
+        if let Err(Unanswered { reason, .. }) = &value {
             let (model, version) = (&shadow.served.model, shadow.served.number);
             tracing::debug!(endpoint = %self.spec.name, %model, version, reason, "a version in shadow failed");
         }

@@ -42,6 +42,9 @@ pub enum GatewayError {
     /// These features cannot be read together.
     #[error("{0}")]
     Selection(String),
+    /// A view cannot be read yet.
+    #[error("{0}")]
+    NotReady(String),
     /// The request does not fit.
     #[error("request: {0}")]
     Request(#[from] RowError),
@@ -73,6 +76,7 @@ impl GatewayError {
             | Self::UnknownView { .. }
             | Self::UnknownFeature { .. } => Kind::NotFound,
             Self::Request(_) | Self::Selection(_) => Kind::Invalid,
+            Self::NotReady(_) => Kind::Unavailable,
             Self::IdReused { .. } => Kind::Conflict,
             Self::Pipeline(error) => error.kind(),
             Self::Log(error) => error.kind(),

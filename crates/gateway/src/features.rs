@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perennial_features::EntityKey;
-use perennial_pipeline::{Asked, Definition, Engine, ServedView, key_schema};
+use perennial_pipeline::{Asked, Definition, Engine, Fallback, ServedView, key_schema};
 use perennial_project::Lookup;
 use perennial_types::{ContentHash, Position, Row, Timestamp, Value};
 use serde_json::Value as Json;
@@ -13,7 +13,23 @@ pub(crate) struct Prepared {
     /// The views as they were read, for the record.
     pub(crate) views: Vec<ServedView>,
     /// The learner's inputs by definition, or why there are none.
-    rows: Vec<(ContentHash, Result<Row, String>)>,
+    rows: Vec<(ContentHash, Result<Row, Unanswered>)>,
+}
+
+/// Why a version has no answer.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Unanswered {
+    /// What kind of trouble it is.
+    pub(crate) fallback: Fallback,
+    /// In words.
+    pub(crate) reason: String,
+}
+
+impl Unanswered {
+    /// The version cannot compute an answer.
+    pub(crate) fn error(reason: impl ToString) -> Self {
+        Self { fallback: Fallback::Error, reason: reason.to_string() }
+    }
 }
 
 /// The features of one view version for one key.
@@ -52,25 +68,30 @@ impl Prepared {
     ///
     /// # Errors
     /// Why there are none.
-    pub(crate) fn row(&self, definition: ContentHash) -> Result<&Row, String> {
+    pub(crate) fn row(&self, definition: ContentHash) -> Result<&Row, Unanswered> {
         match self.rows.iter().find(|(known, _)| *known == definition) {
             Some((_, Ok(row))) => Ok(row),
             Some((_, Err(reason))) => Err(reason.clone()),
-            None => Err(format!("definition {definition} is not in use")),
+            None => Err(Unanswered::error(format!("definition {definition} is not in use"))),
         }
     }
 }
 
 impl Reader<'_> {
-    fn row(&mut self, definition: &Definition, request: &Json) -> Result<Row, String> {
+    fn row(&mut self, definition: &Definition, request: &Json) -> Result<Row, Unanswered> {
         let model = &definition.model;
         // A column that only an earlier definition has may be missing: then its versions cannot answer.
-        let asked = Asked::decode(model, request).map_err(|error| error.to_string())?;
+        let asked = Asked::decode(model, request).map_err(Unanswered::error)?;
         let found: Vec<Option<usize>> =
             model.lookups.iter().map(|lookup| self.look_up(lookup, asked.key(lookup))).collect();
         let mut features: Vec<&[Value]> = Vec::with_capacity(found.len());
         for (lookup, index) in model.lookups.iter().zip(found) {
-            let index = index.ok_or_else(|| format!("view {:?} is not live", lookup.view.spec().name))?;
+            let index = index.ok_or_else(|| {
+                let name = &lookup.view.spec().name;
+                let reason = self.engine.unready(&lookup.view);
+                let reason = reason.unwrap_or_else(|| format!("view {name:?} was not ready a moment ago"));
+                Unanswered { fallback: Fallback::NotReady, reason }
+            })?;
             features.push(&self.looked[index].values);
         }
         Ok(asked.inputs(features))

@@ -199,9 +199,8 @@ impl Gateway {
     /// # Errors
     /// As of [`Selection::by_names`].
     pub fn select<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Result<Selection, GatewayError> {
-        let declared = self.pipeline.declared();
-        let views = declared.goal().map(|goal| goal.compiled.views.as_slice()).unwrap_or_default();
-        Selection::by_names(views, names)
+        // While a new version is compared with the one before it, the name means the one before.
+        Selection::by_names(&self.pipeline.declared().serving_views(), names)
     }
 
     /// The features that a declared model looks up.
@@ -221,7 +220,7 @@ impl Gateway {
     /// Read selected features of entities, each a row of [`Selection::entity`], as of an instant.
     ///
     /// # Errors
-    /// When a view is not live any more.
+    /// When a view is not ready, with how far it is.
     pub fn read(
         &self,
         selection: &Selection,

@@ -115,7 +115,7 @@ impl Selection {
     /// Read entities, each a row of [`Selection::entity`], as of an instant; and up to where each view was read.
     ///
     /// # Errors
-    /// When a view is not live any more.
+    /// When a view is not ready, with how far it is.
     pub fn read(
         &self,
         engine: &Engine,
@@ -134,7 +134,7 @@ impl Selection {
                 key.extend(chosen.key.iter().map(|column| entity[*column].clone()));
                 let key = EntityKey::from_values(&key);
                 if !engine.read_into(chosen.view.version(), &key, at, &mut room, reading) {
-                    return Err(not_live(&chosen.view));
+                    return Err(not_live(engine, &chosen.view));
                 }
                 *seen = Some(seen.map_or(reading.seen, |seen| seen.min(reading.seen)));
                 latest = latest.max(reading.latest);
@@ -146,7 +146,7 @@ impl Selection {
         }
         let views = self.views.iter().zip(seen).map(|(chosen, seen)| {
             let (_, late_events) =
-                engine.counts(chosen.view.version()).ok_or_else(|| not_live(&chosen.view))?;
+                engine.counts(chosen.view.version()).ok_or_else(|| not_live(engine, &chosen.view))?;
             let seen = seen.unwrap_or(Position::START);
             Ok(ViewReading { view: Arc::clone(&chosen.view), seen, late_events })
         });
@@ -218,6 +218,9 @@ fn find_view<'a>(views: &'a [Arc<View>], name: &str) -> Result<&'a Arc<View>, Ga
     })
 }
 
-fn not_live(view: &View) -> GatewayError {
-    GatewayError::Internal(format!("view {:?} is not live", view.spec().name))
+fn not_live(engine: &Engine, view: &View) -> GatewayError {
+    let reason = engine.unready(view);
+    GatewayError::NotReady(
+        reason.unwrap_or_else(|| format!("view {:?} was not ready a moment ago", view.spec().name)),
+    )
 }

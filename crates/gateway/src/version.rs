@@ -10,7 +10,7 @@ use perennial_store::Blobs;
 use perennial_types::ContentHash;
 
 use crate::GatewayError;
-use crate::features::Prepared;
+use crate::features::{Prepared, Unanswered};
 
 /// A version that can answer.
 pub(crate) struct Version {
@@ -22,8 +22,8 @@ pub(crate) struct Version {
 
 impl Version {
     /// What it says of a request, or why it says nothing.
-    pub(crate) fn predict(&self, prepared: &Prepared) -> Result<f64, String> {
-        self.fitted.predict(prepared.row(self.definition)?).map_err(|error| error.to_string())
+    pub(crate) fn predict(&self, prepared: &Prepared) -> Result<f64, Unanswered> {
+        self.fitted.predict(prepared.row(self.definition)?).map_err(Unanswered::error)
     }
 }
 

@@ -1,5 +1,9 @@
 //! Files of rows: history that is imported, and recorded streams that are played.
 
+mod whole;
+
+pub use whole::{WholeFile, whole};
+
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -137,10 +141,13 @@ struct CsvRows {
 impl CsvRows {
     fn open(path: &Path, schema: &Schema) -> Result<Self, LogError> {
         let mut reader = csv::Reader::from_reader(open(path)?);
-        let headers = reader.headers().map_err(|error| LogError::content(path, error))?;
-        let names: Vec<String> =
-            headers.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+        let names = Self::names(path, &mut reader)?;
         Ok(Self { places: places(path, schema, &names)?, reader, record: csv::StringRecord::new() })
+    }
+
+    fn names(path: &Path, reader: &mut csv::Reader<Box<dyn Read + Send>>) -> Result<Vec<String>, LogError> {
+        let headers = reader.headers().map_err(|error| LogError::content(path, error))?;
+        Ok(headers.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect())
     }
 
     fn advance(&mut self, schema: &Schema, line: &mut u64) -> Result<Option<Json>, Failure> {

@@ -1,9 +1,13 @@
 //! Tables as Parquet: training sets, with typed columns and the same bits when they are read back.
 
 mod nested;
+mod text;
+mod wider;
+
+pub use text::write_csv;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
@@ -38,9 +42,8 @@ pub fn write_table(
     rows: &[Row],
     metadata: &[(String, String)],
 ) -> Result<(), LogError> {
-    let mut unfinished = path.as_os_str().to_owned();
-    unfinished.push(".new");
-    let unfinished = Path::new(&unfinished);
+    let unfinished = unfinished(path);
+    let unfinished = unfinished.as_path();
     let file = File::create(unfinished).map_err(LogError::io("create", unfinished))?;
     let fields: Vec<Field> = schema
         .columns()
@@ -66,7 +69,19 @@ pub fn write_table(
         writer.write(&batch).map_err(failed)?;
     }
     writer.close().map_err(failed)?;
-    file_again.sync_all().map_err(LogError::io("sync", unfinished))?;
+    put_in_place(&file_again, unfinished, path)
+}
+
+/// Where a file stands while it is written.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut unfinished = path.as_os_str().to_owned();
+    unfinished.push(".new");
+    unfinished.into()
+}
+
+/// Give a whole file its name once it is on the disk.
+fn put_in_place(file: &File, unfinished: &Path, path: &Path) -> Result<(), LogError> {
+    file.sync_all().map_err(LogError::io("sync", unfinished))?;
     std::fs::rename(unfinished, path).map_err(LogError::io("rename", unfinished))?;
     let dir = match path.parent() {
         Some(dir) if !dir.as_os_str().is_empty() => dir,
@@ -78,7 +93,8 @@ pub fn write_table(
 /// A table as it was written: its schema, rows and metadata.
 pub type Table = (Schema, Vec<Row>, Vec<(String, String)>);
 
-/// Read a Parquet file of boolean, int64, double, string and timestamp columns.
+/// Read a Parquet file of boolean, number, text and time columns and of lists and maps of ours; times are kept to the
+/// microsecond.
 ///
 /// # Errors
 /// `NotFound`; `Invalid` when it is not Parquet or has columns of other types.
@@ -125,7 +141,7 @@ fn arrow_type(column: &Column) -> Result<ArrowType, String> {
 /// Our column for one of a file.
 pub(crate) fn column_of(field: &Field) -> Result<Column, String> {
     let data_type = type_of(field.data_type()).ok_or_else(|| {
-        let known = "boolean, int64, double, string or timestamp in microseconds, or a list or map of them";
+        let known = "boolean, int64, double, string or timestamp, or a list or map of them";
         format!("column {:?} is of type {}; expected {known}", field.name(), field.data_type())
     })?;
     Ok(Column { name: field.name().as_str().into(), data_type, nullable: field.is_nullable() })
@@ -146,7 +162,7 @@ fn type_of(arrow: &ArrowType) -> Option<DataType> {
             },
             _ => None,
         },
-        _ => None,
+        other => wider::type_of(other),
     }
 }
 
@@ -166,7 +182,7 @@ pub(crate) fn value_at(column: &ArrayRef, i: usize) -> Value {
         }
         ArrowType::List(_) => nested::list_at(column, i),
         ArrowType::Map(_, _) => nested::map_at(column, i),
-        _ => Value::Null,
+        _ => wider::value_at(column, i),
     }
 }
 

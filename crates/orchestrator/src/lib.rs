@@ -11,6 +11,7 @@ mod projector;
 mod reporting;
 mod runs;
 mod trainer;
+mod views;
 mod window;
 
 pub use child::{train_in, wait_for_parent_to_go};

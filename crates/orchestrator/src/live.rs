@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use perennial_control::{
-    Applied, ControlError, ControlRecord, MeasureRequest, Pace, ReportRequest, Reported, RolledBack,
-    RunRequest, State, Step,
+    Applied, ControlError, ControlRecord, DatasetMade, MeasureRequest, Pace, ReportRequest, Reported,
+    RolledBack, RunRequest, State, Step,
 };
 use perennial_log::Durability;
 use perennial_pipeline::Pipeline;
@@ -238,6 +238,13 @@ impl Orchestrator {
             return Ok(plan);
         }
         let project = Self::parse(files)?;
+        if let (Some(source), Position::START) = (project.histories.keys().next(), self.inner.pipeline.head())
+        {
+            let refused = format!(
+                "the history of source {source:?} is in files beside the declarations: start with `perennial serve --project DIR`"
+            );
+            return Err(OrchestratorError::Refused(vec![refused]));
+        }
         let compiled = project.compile().map_err(OrchestratorError::Faults)?;
         let declarations =
             serde_json::to_value(&project).map_err(|error| OrchestratorError::Internal(error.to_string()))?;
@@ -270,6 +277,32 @@ impl Orchestrator {
         };
         self.append(&records, at).await?;
         Ok(rolled_back)
+    }
+
+    /// Let lineage keep a training set that was made of a file.
+    ///
+    /// # Errors
+    /// When no such model is declared, or the log has no such positions.
+    pub async fn record_dataset(&self, made: DatasetMade) -> Result<(), OrchestratorError> {
+        let head = self.inner.pipeline.head();
+        let (from, to) = (made.dataset.from_position, made.dataset.to_position);
+        if from > to || to > head {
+            let refused = format!("positions {from} to {to} are no range of a log that ends at {head}");
+            return Err(OrchestratorError::Refused(vec![refused]));
+        }
+        let at = made.at;
+        self.append_between(ControlRecord::DatasetMade(made), at).await
+    }
+
+    /// Append a record between two turns of the loop.
+    pub(crate) async fn append_between(
+        &self,
+        record: ControlRecord,
+        at: Timestamp,
+    ) -> Result<(), OrchestratorError> {
+        let _turn = self.inner.turn.lock().await;
+        self.inner.pipeline.settled().await?;
+        self.append(&[record], at).await
     }
 
     /// Drive the loop by the wall clock for as long as the service lives; under the event clock, and before a
@@ -356,6 +389,10 @@ fn tell(record: &ControlRecord) {
             let (model, from, to) = (&back.model, back.from.number, back.to.number);
             tracing::info!(%model, from, to, reason = back.reason, "rolled back");
         }
+        ControlRecord::ViewPromoted(promoted) => {
+            let (view, from, to) = (&promoted.view, promoted.from.short(), promoted.to.short());
+            tracing::info!(%view, from, to, reason = promoted.reason, "a view's new version serves");
+        }
         ControlRecord::Applied(_)
         | ControlRecord::Decided(_)
         | ControlRecord::RunFinished(_)
@@ -364,6 +401,7 @@ fn tell(record: &ControlRecord) {
         | ControlRecord::Routed(_)
         | ControlRecord::Measured(_)
         | ControlRecord::Reported(_)
+        | ControlRecord::DatasetMade(_)
         | ControlRecord::KeyAdded(_)
         | ControlRecord::KeyRevoked(_)
         | ControlRecord::InstantDone { .. } => {}

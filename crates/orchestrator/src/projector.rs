@@ -147,7 +147,11 @@ impl Projector {
             }
             ControlRecord::Routed(routed) => traffic::routed(projection, position, routed).await,
             ControlRecord::Reported(reported) => write_reported(projection, position, reported).await,
-            ControlRecord::Measured(_)
+            ControlRecord::DatasetMade(made) => {
+                Ok(projection.dataset(&dataset(&made.model, &made.dataset), position).await?)
+            }
+            ControlRecord::ViewPromoted(_)
+            | ControlRecord::Measured(_)
             | ControlRecord::KeyAdded(_)
             | ControlRecord::KeyRevoked(_)
             | ControlRecord::InstantDone { .. } => Ok(()),
@@ -176,7 +180,7 @@ impl Projector {
                 projection.run_ended(&end).await?;
             }
             Outcome::Succeeded(trained) => {
-                projection.dataset(&dataset(finished, trained), position).await?;
+                projection.dataset(&dataset(&finished.model, &trained.dataset), position).await?;
                 let bytes = self.pipeline.blobs().size(&trained.artifact)?.unwrap_or(0);
                 projection.version(&version(finished, trained, position, bytes)).await?;
                 let end = RunEnd {
@@ -306,11 +310,10 @@ async fn write_reported(
     Ok(projection.reported(&report).await?)
 }
 
-fn dataset(finished: &RunFinished, trained: &Trained) -> Dataset {
-    let dataset = &trained.dataset;
+fn dataset(model: &str, dataset: &perennial_control::Dataset) -> Dataset {
     Dataset {
         id: dataset.content_hash,
-        model: finished.model.to_string(),
+        model: model.to_owned(),
         endpoint: dataset.endpoint.to_string(),
         from_position: dataset.from_position,
         to_position: dataset.to_position,

@@ -26,6 +26,7 @@ pub(crate) async fn run(question: Question) -> anyhow::Result<ExitCode> {
             let (from, to) = (from.map(|from| from.to_string()), to.map(|to| to.to_string()));
             get(&server, &format!("/v1/sources/{source}/loss"), &[("from", from), ("to", to)]).await?
         }
+        Question::Views { server } => get(&server, "/v1/views", &[]).await?,
         Question::Models { server } => get(&server, "/v1/models", &[]).await?,
         Question::Runs { model, state, server } => {
             get(&server, "/v1/runs", &[("model", model), ("state", state)]).await?

@@ -10,6 +10,9 @@ use perennial_types::{Secret, TimeSpan, Timestamp};
 
 #[cfg(test)]
 mod image;
+mod spine;
+
+pub(crate) use spine::{AsOf, FeaturesOptions, SpineOptions, TrainingSetOptions};
 
 /// Perennial keeps deployed models fresh: events become features, predictions get labels, policies start
 /// training when the evidence is there, and every step is lineage.
@@ -58,6 +61,10 @@ pub(crate) enum Command {
         #[command(flatten)]
         server: Server,
     },
+    /// Features of a file of entities and times, each row as of its time, by replay of the log
+    Features(FeaturesOptions),
+    /// A training set of a file of requests with labels, by replay of the log; lineage keeps it as a dataset
+    TrainingSet(TrainingSetOptions),
     /// What was refused of a source: look at it, and send it again once what was wrong is right
     #[command(subcommand)]
     DeadLetters(DeadLetters),
@@ -320,6 +327,11 @@ pub(crate) enum Question {
         /// Before this instant; left out, now
         #[arg(long)]
         to: Option<Timestamp>,
+        #[command(flatten)]
+        server: Server,
+    },
+    /// The feature views in use, and how far new ones are filled from the log
+    Views {
         #[command(flatten)]
         server: Server,
     },

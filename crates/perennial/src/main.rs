@@ -12,6 +12,7 @@ mod cli;
 mod clock;
 mod database;
 mod declarations;
+mod features;
 mod import;
 mod keys;
 mod output;
@@ -29,6 +30,8 @@ fn main() -> ExitCode {
         Command::Plan { project, server } => block_on(declarations::plan(&project, &server)),
         Command::Apply { project, at, server } => block_on(declarations::apply(&project, at, &server)),
         Command::Import { source, file, at, server } => block_on(import::run(&source, &file, at, &server)),
+        Command::Features(options) => features::run(&options),
+        Command::TrainingSet(options) => block_on(features::training_set(&options)),
         Command::DeadLetters(command) => block_on(ask::dead_letters(command)),
         Command::Skew(options) => skew::run(&options),
         Command::Key(command) => block_on(keys::run(command)),

@@ -13,10 +13,11 @@ use perennial_gateway::{Gateway, GatewayFold};
 use perennial_log::kafka::Brokers;
 use perennial_log::{Durability, LogOptions};
 use perennial_orchestrator::{ControlFold, ControlHandle, Orchestrator, TrainerOptions};
-use perennial_pipeline::{Audits, Fold, Pipeline, PipelineOptions, Sources};
+use perennial_pipeline::{Audits, Fold, HistoryTaken, Pipeline, PipelineOptions, Sources};
+use perennial_project::Project;
 use perennial_server::{App, Gate, KeyFold, KeyRing};
 use perennial_store::{Blobs, Store};
-use perennial_types::Clock;
+use perennial_types::{Clock, Timestamp};
 use rustix::fs::{FlockOperation, flock};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -53,12 +54,17 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
         Orchestrator::start(pipeline.clone(), store.clone(), &control, trainer, Arc::clone(&clock)).await?;
     if let Some(project) = &options.project {
         let files = declarations::read(project)?;
+        take_history(&pipeline, &files, project, orchestrator.now()).await?;
         let plan = orchestrator.apply(&files, orchestrator.now()).await?;
         tracing::info!(%plan, "applied the declarations");
     }
     let driver = tokio::spawn({
         let orchestrator = orchestrator.clone();
         async move { orchestrator.drive_wall().await }
+    });
+    let promoter = tokio::spawn({
+        let orchestrator = orchestrator.clone();
+        async move { orchestrator.promote_views().await }
     });
     let local = listener.local_addr()?;
     let sources = Sources::start(pipeline.clone(), brokers, Arc::clone(&clock));
@@ -67,6 +73,7 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     println!("listening on http://{local}");
     perennial_server::serve(listener, app, stopping.wait()).await?;
     driver.abort();
+    promoter.abort();
     sources.stop().await;
     tokio::task::spawn_blocking(move || audits.close()).await??;
     pipeline.close().await?;
@@ -74,6 +81,28 @@ pub(crate) async fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     database.stop().await?;
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Take the history that declarations name into a log that is new; paths are relative to the declarations.
+async fn take_history(
+    pipeline: &Pipeline,
+    files: &[(String, String)],
+    project: &Path,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let Ok(declared) = Project::parse(files) else {
+        // The faults are told when it is applied.
+        return Ok(());
+    };
+    let base = if project.is_dir() { Some(project) } else { project.parent() };
+    let base = base.unwrap_or(Path::new(".")).to_owned();
+    let pipeline = pipeline.clone();
+    let taken = tokio::task::spawn_blocking(move || pipeline.take_history(&declared, &base, now)).await??;
+    if taken.files > 0 {
+        let HistoryTaken { files, rows, there_already, duplicates, after_cut_over } = taken;
+        tracing::info!(files, rows, there_already, duplicates, after_cut_over, "history is in the log");
+    }
+    Ok(())
 }
 
 /// The log with everything that follows it.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use perennial_control::{ControlRecord, RolloutChange, Routed, RunVerdict, VersionRef};
 use perennial_features::View;
-use perennial_project::{Compiled, CompiledModel, Fault, Project};
-use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream};
+use perennial_log::LogReader;
+use perennial_project::{ClockKind, Compiled, CompiledModel, Fault, Project};
+use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::PipelineError;
@@ -53,6 +54,9 @@ struct Saved {
     current: BTreeMap<Arc<str>, VersionRef>,
     /// The traffic of each endpoint.
     routed: BTreeMap<Arc<str>, Arc<Routed>>,
+    /// The version that is read by the name of each declared view.
+    #[serde(default)]
+    serving: BTreeMap<Arc<str>, ContentHash>,
 }
 
 impl Saved {
@@ -67,6 +71,13 @@ impl Declared {
     /// What was declared last; nothing before the first `apply`.
     pub fn goal(&self) -> Option<&Arc<Goal>> {
         self.goal.as_ref()
+    }
+
+    /// Whether what happened to a source at this instant was taken from files of its history, so that the stream's
+    /// rows of that time are there already.
+    pub fn in_history(&self, source: &str, event_time: Timestamp) -> bool {
+        let history = self.goal.as_ref().and_then(|goal| goal.project.histories.get(source));
+        history.and_then(|history| history.until).is_some_and(|until| event_time < until)
     }
 
     /// The current version of a model.
@@ -89,9 +100,48 @@ impl Declared {
         self.revision
     }
 
+    /// The version of every declared view that is read by its name, in the order of declaration: the declared one,
+    /// or the one before it while the two are compared.
+    pub fn serving_views(&self) -> Vec<Arc<View>> {
+        let goal = self.goal.iter().flat_map(|goal| &goal.compiled.views);
+        let serving = |view: &Arc<View>| {
+            let serving =
+                self.saved.serving.get(&view.spec().name).and_then(|version| self.views.get(version));
+            serving.map_or_else(|| Arc::clone(view), |(view, _)| Arc::clone(view))
+        };
+        goal.map(serving).collect()
+    }
+
+    /// The views that wait for a comparison: the version that serves, and the declared one.
+    pub fn replacements(&self) -> Vec<(Arc<View>, Arc<View>)> {
+        let goal = self.goal.iter().flat_map(|goal| &goal.compiled.views).cloned();
+        let pairs = self.serving_views().into_iter().zip(goal);
+        pairs.filter(|(serving, declared)| serving.version() != declared.version()).collect()
+    }
+
+    /// The view versions that the versions in service read.
+    pub fn views_in_service(&self) -> BTreeSet<ContentHash> {
+        let definitions = self.saved.in_service();
+        let models = definitions.iter().filter_map(|hash| self.definitions.get(hash));
+        let lookups = models.flat_map(|definition| &definition.model.lookups);
+        lookups.map(|lookup| lookup.view.version()).collect()
+    }
+
     /// Every view version that a declaration or a version in use reads, with its source.
     pub fn views(&self) -> &BTreeMap<ContentHash, (Arc<View>, Arc<SourceSpec>)> {
         &self.views
+    }
+
+    /// What a log declares up to a position, from its records alone.
+    ///
+    /// # Errors
+    /// When the log cannot be read or understood.
+    pub fn of_log(reader: &LogReader, up_to: Position) -> Result<Self, PipelineError> {
+        let mut declared = Self::default();
+        for record in reader.read(Position(1), up_to)? {
+            declared.apply(&record?)?;
+        }
+        Ok(declared)
     }
 
     /// Take one record into account; only some of the control stream matter.
@@ -131,10 +181,19 @@ impl Declared {
                 self.saved.routed.insert(Arc::clone(&routed.endpoint), Arc::new(routed));
                 self.changed_from(&before, record.position)
             }
+            ControlRecord::ViewPromoted(promoted) => {
+                let goal = self.goal.as_ref().and_then(|goal| goal.compiled.view(&promoted.view));
+                if goal.is_some_and(|view| view.version() == promoted.to) {
+                    self.saved.serving.insert(promoted.view, promoted.to);
+                    self.rebuild(record.position)?;
+                }
+                Ok(())
+            }
             ControlRecord::RunFinished(_)
             | ControlRecord::ExperimentMoved(_)
             | ControlRecord::Measured(_)
             | ControlRecord::Reported(_)
+            | ControlRecord::DatasetMade(_)
             | ControlRecord::KeyAdded(_)
             | ControlRecord::KeyRevoked(_)
             | ControlRecord::InstantDone { .. } => Ok(()),
@@ -177,6 +236,9 @@ impl Declared {
             let sources: Vec<Arc<SourceSpec>> = project.sources.iter().cloned().map(Arc::new).collect();
             let goal = index == newest;
             let mut used = goal;
+            if goal {
+                follow_views(&mut self.saved.serving, &compiled.views, project.clock);
+            }
             for model in &compiled.models {
                 let (hash, serves) = (model.definition, in_service.contains(&model.definition));
                 if !(goal || serves || self.saved.trained.contains(&hash)) || !found.insert(hash) {
@@ -189,6 +251,12 @@ impl Declared {
                     definitions.insert(hash, Arc::new(definition));
                 }
             }
+            let serves = |view: &View| self.saved.serving.get(&view.spec().name) == Some(&view.version());
+            let serving =
+                compiled.views.iter().filter(|view| serves(view) && !views.contains_key(&view.version()));
+            let serving: Vec<Arc<View>> = serving.cloned().collect();
+            used |= !serving.is_empty();
+            add_views(&mut views, &serving, &sources);
             if used {
                 kept.push(Arc::clone(text));
             }
@@ -215,6 +283,19 @@ impl Declared {
         let mut declared = Self { saved, ..Self::default() };
         declared.rebuild(position)?;
         Ok(declared)
+    }
+}
+
+/// A new view serves at once, one that is no longer declared no more. A new version of a view waits until it was
+/// compared with the one that it replaces; under the event clock it serves from its declaration on, since what was
+/// read when is no part of a history.
+fn follow_views(serving: &mut BTreeMap<Arc<str>, ContentHash>, views: &[Arc<View>], clock: ClockKind) {
+    serving.retain(|name, _| views.iter().any(|view| view.spec().name == *name));
+    for view in views {
+        let version = serving.entry(Arc::clone(&view.spec().name)).or_insert_with(|| view.version());
+        if clock == ClockKind::Event {
+            *version = view.version();
+        }
     }
 }
 

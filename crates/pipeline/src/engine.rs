@@ -1,15 +1,27 @@
 //! The live feature state: one set of shards per view version, one writer, many readers.
 
-use std::collections::BTreeMap;
+mod backfill;
+mod canary;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use perennial_features::parity::Parity;
 use perennial_features::{Batch, EntityKey, Event, ReadRoom, Reading, Shard, View, shard_of};
 use perennial_log::LogReader;
 use perennial_log::decode::decode_row;
+use perennial_project::ClockKind;
 use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp, Value};
+use serde::{Deserialize, Serialize};
 
 use crate::{Declared, Fold, PipelineError};
+use backfill::Backfills;
+use canary::Canaries;
+
+pub use backfill::BackfillStatus;
 
 /// Events of one shard, about, that are applied while it is locked: some ten microseconds for its readers.
 const EVENTS_A_LOCK: usize = 64;
@@ -21,6 +33,10 @@ const BACKFILL_RUN: usize = 4_096;
 #[derive(Clone)]
 pub struct Engine {
     views: Arc<RwLock<BTreeMap<ContentHash, Arc<LiveView>>>>,
+    /// Up to where the live views have taken in the log; held while they do.
+    turn: Arc<Mutex<Position>>,
+    backfills: Arc<Backfills>,
+    canaries: Arc<Canaries>,
     shards: usize,
 }
 
@@ -47,6 +63,18 @@ impl LiveView {
                 shard.write().apply_filled(self.view.version(), &batch, index);
             }
         }
+    }
+
+    /// Take in the events of its source among the next records of the log.
+    fn apply_records(&self, records: &[Record]) -> Result<(), PipelineError> {
+        let decoded = DecodedEvent::of_source(&self.source, records)?;
+        let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(&self.source)).collect();
+        self.apply(&events);
+        Ok(())
+    }
+
+    fn keys(&self) -> usize {
+        self.shards.iter().map(|shard| shard.read().keys(self.view.version())).sum()
     }
 
     fn read(&self, key: &EntityKey, at: Timestamp) -> Reading {
@@ -77,6 +105,12 @@ impl DecodedEvent {
         records.iter().filter(own).map(|record| Self::decode(source, record)).collect()
     }
 
+    /// The key that stands in these columns; nothing when one of them is NULL.
+    pub(crate) fn key(&self, columns: &[usize]) -> Option<EntityKey> {
+        let values: Vec<Value> = columns.iter().map(|column| self.row[*column].clone()).collect();
+        (!values.iter().any(Value::null)).then(|| EntityKey::from_values(&values))
+    }
+
     pub(crate) fn as_event<'a>(&'a self, source: &'a SourceSpec) -> Event<'a> {
         Event {
             position: self.position,
@@ -91,12 +125,35 @@ impl DecodedEvent {
 impl Engine {
     /// No views yet; every view's keys will be spread over `shards` (at least one).
     pub fn new(shards: usize) -> Self {
-        Self { views: Arc::default(), shards: shards.max(1) }
+        let (views, turn, backfills) = (Arc::default(), Arc::default(), Arc::default());
+        Self { views, turn, backfills, canaries: Arc::default(), shards: shards.max(1) }
     }
 
     /// The features of a key at an instant, or nothing if the view version is not live.
     pub fn read(&self, view: ContentHash, key: &EntityKey, at: Timestamp) -> Option<Reading> {
-        self.views.read().get(&view).map(|live| live.read(key, at))
+        let reading = self.views.read().get(&view).map(|live| live.read(key, at))?;
+        self.compare(view, key, at, &reading);
+        Some(reading)
+    }
+
+    /// Read the version that is to replace this one too, if there is one, and compare the two.
+    fn compare(&self, view: ContentHash, key: &EntityKey, at: Timestamp, reading: &Reading) {
+        let Some(parity) = self.canaries.of(view) else { return };
+        let replacing = parity.lock().new_version().version();
+        let other = self.views.read().get(&replacing).map(|live| live.read(key, at));
+        if let Some(other) = other {
+            canary::compare(&parity, key, at, reading, &other);
+        }
+    }
+
+    /// What was found of the views whose new version is compared with the one that serves.
+    pub fn parities(&self) -> Vec<Parity> {
+        self.canaries.found()
+    }
+
+    /// Whether a view version can be read.
+    pub fn live(&self, version: ContentHash) -> bool {
+        self.views.read().contains_key(&version)
     }
 
     /// As [`Engine::read`], over an earlier reading and with room that is used again; whether the view version is
@@ -109,16 +166,45 @@ impl Engine {
         room: &mut ReadRoom,
         reading: &mut Reading,
     ) -> bool {
-        let views = self.views.read();
-        let Some(live) = views.get(&view) else { return false };
-        let shard = &live.shards[shard_of(key, live.shards.len())];
-        shard.read().read_into(view, key, at, room, reading);
+        {
+            let views = self.views.read();
+            let Some(live) = views.get(&view) else { return false };
+            let shard = &live.shards[shard_of(key, live.shards.len())];
+            shard.read().read_into(view, key, at, room, reading);
+        }
+        self.compare(view, key, at, reading);
         true
     }
 
     /// The live view versions.
     pub fn views(&self) -> Vec<Arc<View>> {
         self.views.read().values().map(|live| Arc::clone(&live.view)).collect()
+    }
+
+    /// The view versions that are declared and not live yet.
+    pub fn backfills(&self) -> Vec<BackfillStatus> {
+        self.backfills.status()
+    }
+
+    /// Why a view version cannot be read; nothing if it is live.
+    pub fn unready(&self, view: &View) -> Option<String> {
+        if self.views.read().contains_key(&view.version()) {
+            return None;
+        }
+        let filling = self.backfills().into_iter().find(|status| status.view.version() == view.version());
+        let gone =
+            || format!("version {} of view {:?} is not in use", view.version().short(), view.spec().name);
+        Some(filling.map_or_else(gone, |status| status.reason()))
+    }
+
+    /// Block until every declared view is live or could not be filled.
+    pub fn wait_for_backfills(&self) {
+        self.backfills.wait(|_| true);
+    }
+
+    /// Block until these are.
+    pub(crate) fn wait_for(&self, versions: &BTreeSet<ContentHash>) {
+        self.backfills.wait(|version| versions.contains(&version));
     }
 
     /// Keys of a view version and late events merged into it so far.
@@ -154,39 +240,55 @@ impl Engine {
         Ok(())
     }
 
-    /// Make exactly these views live. A new one is filled from the log by the code that runs live; one that
-    /// is no longer wanted is dropped.
-    pub(crate) fn set_views(
+    /// Make exactly these views live. A new one is filled from the log by the code that runs live: at once, so that
+    /// the next record finds it, or beside everything else; one that is no longer wanted is dropped.
+    fn set_views(
         &self,
         wanted: &BTreeMap<ContentHash, (Arc<View>, Arc<SourceSpec>)>,
-        reader: &LogReader,
-        up_to: Position,
+        history: &History<'_>,
     ) -> Result<(), PipelineError> {
+        let mut later = Vec::new();
         for (version, (view, source)) in wanted {
-            if self.views.read().contains_key(version) {
+            let live = self.views.read().contains_key(version);
+            if live || self.backfills.contains(*version) {
                 continue;
             }
             let live = Arc::new(LiveView::new(Arc::clone(view), Arc::clone(source), self.shards));
-            if up_to > Position::START {
-                backfill(&live, reader, up_to)?;
+            if history.at_once {
+                backfill(&live, history.reader, history.up_to)?;
+                self.views.write().insert(*version, live);
+            } else {
+                later.push(live);
             }
-            self.views.write().insert(*version, live);
         }
         self.views.write().retain(|version, _| wanted.contains_key(version));
+        self.backfills.retain(|version| wanted.contains_key(&version));
+        if !later.is_empty() {
+            backfill::start(self, later, history.reader, history.up_to);
+        }
         Ok(())
     }
 }
 
+/// What a new view is filled from.
+struct History<'a> {
+    reader: &'a LogReader,
+    up_to: Position,
+    /// Whether the next record waits for it.
+    at_once: bool,
+}
+
 fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), PipelineError> {
+    if up_to == Position::START {
+        return Ok(());
+    }
     let mut records = reader.read(Position(1), up_to)?;
     loop {
         let run: Vec<Record> = records.by_ref().take(BACKFILL_RUN).collect::<Result<_, _>>()?;
         if run.is_empty() {
             return Ok(());
         }
-        let decoded = DecodedEvent::of_source(&live.source, &run)?;
-        let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(&live.source)).collect();
-        live.apply(&events);
+        live.apply_records(&run)?;
     }
 }
 
@@ -194,13 +296,37 @@ fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), 
 pub(crate) struct EngineFold {
     engine: Engine,
     reader: LogReader,
+    /// A log that is not longer is read at once for a new view: it takes a few milliseconds.
+    at_once_up_to: Position,
     /// The revision of the declarations whose views are live.
     revision: u64,
 }
 
+/// What a snapshot keeps of the engine.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// Up to where the views have taken in the log.
+    position: Position,
+    /// The shards of every live view by version; one that was being filled is filled anew.
+    views: Vec<(String, Vec<Vec<u8>>)>,
+}
+
 impl EngineFold {
-    pub(crate) fn new(engine: Engine, reader: LogReader) -> Self {
-        Self { engine, reader, revision: 0 }
+    pub(crate) fn new(engine: Engine, reader: LogReader, at_once_up_to: Position) -> Self {
+        Self { engine, reader, at_once_up_to, revision: 0 }
+    }
+
+    /// The log up to a position. Under the event clock one history has one outcome, so that what follows a
+    /// declaration waits for its views.
+    fn history(&self, declared: &Declared, up_to: Position) -> History<'_> {
+        let event = declared.goal().is_some_and(|goal| goal.project.clock == ClockKind::Event);
+        History { reader: &self.reader, up_to, at_once: event || up_to <= self.at_once_up_to }
+    }
+}
+
+impl Drop for EngineFold {
+    fn drop(&mut self) {
+        self.engine.backfills.stop();
     }
 }
 
@@ -214,48 +340,59 @@ impl Fold for EngineFold {
     }
 
     fn apply_run(&mut self, records: &[Record], declared: &Declared) -> Result<(), PipelineError> {
-        let last = records.last().map_or(Position::START, |record| record.position);
+        let turn = Arc::clone(&self.engine.turn);
+        let mut turn = turn.lock();
+        let last = records.last().map_or(*turn, |record| record.position);
         if declared.revision() != self.revision {
             self.revision = declared.revision();
-            self.engine.set_views(declared.views(), &self.reader, last)?;
+            self.engine.set_views(declared.views(), &self.history(declared, last))?;
+            self.engine.canaries.set(&declared.replacements());
         }
-        self.engine.apply_events(records)
+        self.engine.apply_events(records)?;
+        *turn = last;
+        Ok(())
     }
 
     fn save(&self) -> Result<Vec<u8>, PipelineError> {
+        let position = self.engine.turn.lock();
         let views = self.engine.views.read();
         let saved = |live: &LiveView| live.shards.iter().map(|shard| shard.read().save()).collect();
-        let sections: Vec<(String, Vec<Vec<u8>>)> =
-            views.iter().map(|(version, live)| (version.to_string(), saved(live))).collect();
-        postcard::to_stdvec(&sections).map_err(PipelineError::snapshot)
+        let views = views.iter().map(|(version, live)| (version.to_string(), saved(live))).collect();
+        postcard::to_stdvec(&Saved { position: *position, views }).map_err(PipelineError::snapshot)
     }
 
     fn reset(&mut self) {
         self.revision = 0;
         self.engine.views.write().clear();
+        self.engine.backfills.retain(|_| false);
+        self.engine.canaries.set(&[]);
+        *self.engine.turn.lock() = Position::START;
     }
 
     fn load(&mut self, bytes: &[u8], declared: &Declared) -> Result<(), PipelineError> {
-        let sections: Vec<(String, Vec<Vec<u8>>)> =
-            postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
+        let Saved { position, views } = postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
         let mut loaded = BTreeMap::new();
         for (version, (view, source)) in declared.views() {
-            let saved = sections.iter().find(|(saved, _)| *saved == version.to_string());
-            let shards = match saved {
-                Some((_, shards)) if shards.len() == self.engine.shards => shards,
-                Some(_) | None => {
-                    let reason =
-                        format!("view {:?} is not in it by {} shards", view.spec().name, self.engine.shards);
-                    return Err(PipelineError::Snapshot(reason));
-                }
+            let Some((_, shards)) = views.iter().find(|(saved, _)| *saved == version.to_string()) else {
+                continue;
             };
+            if shards.len() != self.engine.shards {
+                let reason =
+                    format!("view {:?} is not in it by {} shards", view.spec().name, self.engine.shards);
+                return Err(PipelineError::Snapshot(reason));
+            }
             let load = |bytes: &Vec<u8>| Shard::load(vec![Arc::clone(view)], bytes).map(RwLock::new);
             let shards = shards.iter().map(load).collect::<Result<_, _>>()?;
             let live = LiveView { view: Arc::clone(view), source: Arc::clone(source), shards };
             loaded.insert(*version, Arc::new(live));
         }
+        let turn = Arc::clone(&self.engine.turn);
+        let mut turn = turn.lock();
+        *turn = position;
         self.revision = declared.revision();
         *self.engine.views.write() = loaded;
-        Ok(())
+        // Views that were being filled when the snapshot was made.
+        self.engine.canaries.set(&declared.replacements());
+        self.engine.set_views(declared.views(), &self.history(declared, position))
     }
 }

@@ -22,13 +22,17 @@ impl<'a> Asked<'a> {
     /// # Errors
     /// The first column that is there and does not fit.
     pub fn decode(model: &'a CompiledModel, request: &Json) -> Result<Self, RowError> {
-        let mut row = model.spec.request.decode_known_json(request)?;
-        row.reserve(model.row.columns().len() - row.len());
+        Ok(Self::of_row(model, model.spec.request.decode_known_json(request)?))
+    }
+
+    /// Of the values of the model's request columns, in their order.
+    pub(crate) fn of_row(model: &'a CompiledModel, mut row: Row) -> Self {
+        row.reserve(model.row.columns().len().saturating_sub(row.len()));
         for program in &model.before {
             let value = program.expr.evaluate(&row);
             row.push(value);
         }
-        Ok(Self { model, row })
+        Self { model, row }
     }
 
     /// The entity key of a lookup.

@@ -24,11 +24,13 @@
 //! ```
 
 mod audits;
+mod content;
 mod declared;
 mod engine;
 mod error;
 mod example;
 mod fold;
+mod history;
 mod pace;
 mod pipeline;
 mod progress;
@@ -38,6 +40,7 @@ mod served;
 mod skew;
 mod snapshot;
 mod sources;
+mod spine;
 mod training_set;
 
 pub use audits::{
@@ -45,10 +48,12 @@ pub use audits::{
     Happened, HappenedLoss, Merge, Receipts, STRETCH, SourceFigures, SourceLoss, SourceReceipts,
 };
 pub use declared::{Declared, Definition, Goal, control_record};
-pub use engine::Engine;
+pub use engine::{BackfillStatus, Engine};
 pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;
+pub use history::HistoryTaken;
+pub use perennial_features::parity;
 /// Which events a table's values are of.
 pub use perennial_features::point_in_time::Mode;
 pub use pipeline::{Ingested, Ingesting, Pipeline, PipelineOptions, RefusedRow};
@@ -61,4 +66,5 @@ pub use served::{
 };
 pub use skew::{Against, Audit, AuditOptions, Auditor, FeatureSkew, Skewed};
 pub use sources::{SourceStatus, Sources};
+pub use spine::{Filled, ReplayOptions, Spine, SpineReplay, SpineSummary, ViewVersion, Wanted};
 pub use training_set::{Builder, Rows, TrainingSet, feedback};

@@ -31,12 +31,17 @@ pub struct PipelineOptions {
     /// How many times what the last snapshot took passes before the next: records wait while one is written, so
     /// that this bounds what snapshots cost, however large the state is and however fast records come.
     pub snapshot_rest: u32,
+    /// A new view over a log of at most this many records is filled before the next record is applied; over a longer
+    /// one beside everything else, unless the project runs on the event clock.
+    pub backfill_at_once: u64,
 }
 
 impl PipelineOptions {
-    /// The defaults: two shards, a snapshot every 50,000 records that take a twentieth of the time at most.
+    /// The defaults: two shards, a snapshot every 50,000 records that take a twentieth of the time at most, 4,096
+    /// records that are read at once for a new view.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        Self { data_dir: data_dir.into(), shards: 2, snapshot_every: 50_000, snapshot_rest: 20 }
+        let data_dir = data_dir.into();
+        Self { data_dir, shards: 2, snapshot_every: 50_000, snapshot_rest: 20, backfill_at_once: 4_096 }
     }
 
     /// Where the log is.
@@ -147,12 +152,15 @@ impl Pipeline {
         let log = Log::open(Arc::new(SystemFiles), log_options, apply)?;
         let reader = log.reader();
         let progress = Progress::default();
-        folds.insert(0, Box::new(EngineFold::new(engine.clone(), reader.clone())));
+        let at_once = Position(shared.folds.lock().options.backfill_at_once);
+        folds.insert(0, Box::new(EngineFold::new(engine.clone(), reader.clone(), at_once)));
         folds.insert(1, Box::new(ProgressFold(progress.clone())));
         let receipts = Receipts::default();
         folds.insert(2, Box::new(ReceiptsFold(receipts.clone())));
         shared.folds.lock().folds = folds;
         shared.recover(&reader)?;
+        // Who served before the restart serves after it.
+        engine.wait_for(&shared.declared.read().views_in_service());
         let log = Mutex::new(Some(Arc::new(log)));
         let redriving = tokio::sync::Mutex::default();
         let audits = Mutex::default();
@@ -333,6 +341,7 @@ impl Pipeline {
         let mut times = Vec::new();
         for (line, decoded) in (1..).zip(decode_events(spec, body, at)) {
             match decoded {
+                Ok(entry) if declared.in_history(source, entry.event_time) => ingested.duplicates += 1,
                 Ok(entry) => {
                     let row = if refusable { entry.payload.clone() } else { Vec::new() };
                     lines.push((line, row));

@@ -110,6 +110,8 @@ pub enum Fallback {
     NoVersion,
     /// The version could not compute an answer.
     Error,
+    /// A view that the version reads is not filled from the log yet.
+    NotReady,
     /// The version took longer than the endpoint allows.
     Deadline,
 }

@@ -11,9 +11,10 @@ use perennial_features::EntityKey;
 use perennial_features::point_in_time::{Mode, Query, Replay};
 use perennial_log::LogReader;
 use perennial_project::{CompiledModel, Lookup};
-use perennial_types::{ContentHash, Position, Record, Row, SourceSpec, Stream, TimeSpan, Timestamp, Value};
+use perennial_types::{Position, Record, Row, SourceSpec, Stream, TimeSpan, Timestamp};
 
 use crate::PipelineError;
+use crate::content::hash_of_rows;
 use crate::engine::DecodedEvent;
 use crate::example::Asked;
 use crate::reference::REFERENCE_ROWS;
@@ -250,7 +251,7 @@ impl Builder<'_> {
     fn dataset(&self, rows: &[Labelled], training: &Rows, holdout_rows: u64) -> Option<Dataset> {
         let (first, last) = (rows.first()?, rows.last()?);
         Some(Dataset {
-            content_hash: content_hash(training),
+            content_hash: hash_of_rows(training),
             endpoint: Arc::clone(&self.endpoint.name),
             streams: self.streams(),
             from_position: rows.iter().map(|row| row.asked).min().unwrap_or(first.asked),
@@ -273,45 +274,6 @@ impl Builder<'_> {
         sources.dedup();
         endpoint.into_iter().chain(sources).collect()
     }
-}
-
-/// The hash of rows, labels and order; of the bits of every number.
-fn content_hash(rows: &Rows) -> ContentHash {
-    let mut parts: Vec<Vec<u8>> = Vec::with_capacity(rows.labels.len());
-    for (row, label) in rows.inputs.iter().zip(&rows.labels) {
-        let mut part = label.to_bits().to_le_bytes().to_vec();
-        for value in row {
-            part.extend_from_slice(&bits(value));
-        }
-        parts.push(part);
-    }
-    ContentHash::of_parts(parts.iter().map(Vec::as_slice))
-}
-
-fn bits(value: &Value) -> Vec<u8> {
-    let (tag, bits) = match value {
-        Value::Null => (0, Vec::new()),
-        Value::Boolean(value) => (1, vec![u8::from(*value)]),
-        Value::Int64(value) => (2, value.to_le_bytes().to_vec()),
-        Value::Double(value) => (3, value.to_bits().to_le_bytes().to_vec()),
-        Value::String(value) => {
-            let length = (value.len() as u64).to_le_bytes();
-            (4, [length.as_slice(), value.as_bytes()].concat())
-        }
-        Value::Timestamp(value) => (5, value.micros().to_le_bytes().to_vec()),
-        Value::Duration(value) => (6, value.micros().to_le_bytes().to_vec()),
-        Value::List(values) => {
-            let length = (values.len() as u64).to_le_bytes();
-            (7, length.into_iter().chain(values.iter().flat_map(bits)).collect())
-        }
-        Value::Map(pairs) => {
-            let key = |key: &Arc<str>| bits(&Value::String(Arc::clone(key)));
-            let length = (pairs.len() as u64).to_le_bytes();
-            let pairs = pairs.iter().flat_map(|(name, value)| [key(name), bits(value)].concat());
-            (8, length.into_iter().chain(pairs).collect())
-        }
-    };
-    [vec![tag], bits].concat()
 }
 
 fn decode(record: &Record) -> Result<PredictionRecord, PipelineError> {

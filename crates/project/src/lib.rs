@@ -50,4 +50,4 @@ pub use fault::Fault;
 pub use model::{CompiledModel, Input, Lookup, Origin, Program};
 pub use pattern::matches;
 pub use plan::{Change, Effect, Plan, ViewCost};
-pub use spec::{ClockKind, DeclaredTransform, ModelSpec, Project, ServiceLevel};
+pub use spec::{ClockKind, DeclaredTransform, HistorySpec, ModelSpec, Project, ServiceLevel};

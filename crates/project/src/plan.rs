@@ -163,7 +163,11 @@ fn declarations(project: &Project) -> BTreeMap<Key, Json> {
     let mut found = BTreeMap::new();
     let mut note = |kind: usize, name: &Arc<str>, json| found.insert((kind, Arc::clone(name)), json);
     for spec in &project.sources {
-        note(1, &spec.name, json_of(spec));
+        let mut json = json_of(spec);
+        if let (Some(history), Some(fields)) = (project.histories.get(&spec.name), json.as_object_mut()) {
+            fields.insert("history".to_owned(), json_of(history));
+        }
+        note(1, &spec.name, json);
     }
     for spec in &project.views {
         let mut json = json_of(spec);

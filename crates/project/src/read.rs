@@ -22,7 +22,7 @@ use crate::fault::{self, Fault, Places, owner};
 use crate::fields::{Faults, Fields, Item};
 use crate::marks::Marks;
 use crate::ready;
-use crate::spec::{AUDITED, ClockKind, ModelSpec, Project, ServiceLevel};
+use crate::spec::{AUDITED, ClockKind, HistorySpec, ModelSpec, Project, ServiceLevel};
 use crate::tree::{self, Node};
 
 /// The kinds of declarations that are read.
@@ -90,6 +90,7 @@ struct Reading<'f> {
     tick: TimeSpan,
     project: Option<Project>,
     sources: Vec<SourceSpec>,
+    histories: BTreeMap<std::sync::Arc<str>, HistorySpec>,
     views: Vec<ViewSpec>,
     service_levels: BTreeMap<std::sync::Arc<str>, ServiceLevel>,
     models: Vec<ModelSpec>,
@@ -108,6 +109,7 @@ impl<'f> Reading<'f> {
             tick,
             project: None,
             sources: Vec::new(),
+            histories: BTreeMap::new(),
             views: Vec::new(),
             service_levels: BTreeMap::new(),
             models: Vec::new(),
@@ -174,7 +176,11 @@ impl<'f> Reading<'f> {
         let name = std::sync::Arc::from(name);
         match kind {
             "Project" => self.project = Some(project(&item)),
-            "Source" => self.sources.push(SourceSpec { name, ..source::read(&item, whole) }),
+            "Source" => {
+                let history = source::history(&item).map(|history| (std::sync::Arc::clone(&name), history));
+                self.histories.extend(history);
+                self.sources.push(SourceSpec { name, ..source::read(&item, whole) });
+            }
             "FeatureView" => {
                 let (view, level) = view::read(&item);
                 self.service_levels.extend(level.map(|level| (std::sync::Arc::clone(&name), level)));
@@ -238,6 +244,7 @@ impl<'f> Reading<'f> {
         let mut project =
             self.project.unwrap_or_else(|| Project::empty("".into(), ClockKind::default(), any_tick));
         project.sources = self.sources;
+        project.histories = self.histories;
         project.views = self.views;
         project.service_levels = self.service_levels;
         project.models = self.models;

@@ -8,7 +8,7 @@ use perennial_evaluate::{EndpointSpec, ExperimentSpec};
 use perennial_features::{NamedExpr, ViewSpec};
 use perennial_learn::{LearnerSpec, OutputSpec, Task, TransformFn};
 use perennial_policy::PolicySpec;
-use perennial_types::{ContentHash, Schema, SourceSpec, TimeSpan};
+use perennial_types::{ContentHash, Schema, SourceSpec, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// The declarations of a project. Each list is sorted by name, so that the order of files and documents says
@@ -26,6 +26,9 @@ pub struct Project {
     pub audited: f64,
     /// The streams of events.
     pub sources: Vec<SourceSpec>,
+    /// Where the history of a source is, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub histories: BTreeMap<Arc<str>, HistorySpec>,
     /// The feature views.
     pub views: Vec<ViewSpec>,
     /// What is promised of views, by their names. It is no part of what a view computes, nor of its version.
@@ -67,6 +70,17 @@ pub struct ServiceLevel {
     /// No feature is NULL more often than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_rate: Option<f64>,
+}
+
+/// Where the rows of a source are that are older than its stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistorySpec {
+    /// Files, relative to the declarations; `*` stands for any text in a file's name.
+    pub files: Arc<str>,
+    /// The cut-over: what happened before it is taken from the files, the rest from the stream. Without it all of both
+    /// is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
 }
 
 /// What drives a project's time.
@@ -123,6 +137,7 @@ impl Project {
             tick,
             audited: AUDITED,
             sources: Vec::new(),
+            histories: BTreeMap::new(),
             views: Vec::new(),
             service_levels: BTreeMap::new(),
             models: Vec::new(),

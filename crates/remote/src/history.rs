@@ -286,6 +286,21 @@ impl Client {
         self.post(self.url(&["v1", "sources", source, "dead-letters", "redrive"], &[at_pair(at)])).await
     }
 
+    /// Let lineage keep a training set that was made of a file; `made` says of what.
+    ///
+    /// # Errors
+    /// When there is no such model, or the log has no such positions.
+    pub async fn record_dataset(&self, model: &str, made: &Json) -> Result<Json, RemoteError> {
+        let mut body = Map::new();
+        body.insert("model".to_owned(), model.into());
+        for name in
+            ["content_hash", "rows", "from_position", "to_position", "from_time", "to_time", "streams"]
+        {
+            body.insert(name.to_owned(), made[name].clone());
+        }
+        self.send(Method::POST, self.url(&["v1", "datasets"], &[]), &body).await
+    }
+
     /// Let an earlier version serve again: the one of number `to`, or the one before the current one.
     ///
     /// # Errors

@@ -73,7 +73,7 @@ pub struct Prediction {
     pub version: Option<u64>,
     /// Its version's content hash.
     pub content_hash: Option<ContentHash>,
-    /// Why the default was answered: `no_version`, `error` or `deadline`.
+    /// Why the default was answered: `no_version`, `error`, `not_ready` or `deadline`.
     pub fallback: Option<String>,
     /// Position of its record in the log.
     pub position: u64,

@@ -74,6 +74,14 @@ impl App {
         Err(Problem::not_found(format!("no model {name:?}{help}")))
     }
 
+    /// The endpoint of a declared model.
+    pub(crate) fn endpoint_of(&self, model: &str) -> Result<Arc<str>, Problem> {
+        let declared = self.pipeline().declared();
+        let found = declared.goal().and_then(|goal| goal.compiled.model(model));
+        let endpoint = found.map(|model| Arc::clone(&model.endpoint));
+        endpoint.ok_or_else(|| Problem::not_found(format!("model {model:?} is no longer declared")))
+    }
+
     /// Refuse a report that is not declared.
     pub(crate) fn check_report(&self, name: &str) -> Result<(), Problem> {
         let reported = self.orchestrator.state().lock().report_on_demand(name, self.orchestrator.now());

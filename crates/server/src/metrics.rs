@@ -29,6 +29,10 @@ const LOG_APPLIED: &str = "perennial_log_applied_position";
 const LINEAGE_PROJECTED: &str = "perennial_lineage_projected_position";
 const FEATURE_KEYS: &str = "perennial_feature_keys";
 const FEATURE_LATE: &str = "perennial_feature_late_events";
+const BACKFILL: &str = "perennial_backfill_position";
+const BACKFILL_TARGET: &str = "perennial_backfill_target_position";
+const PARITY_READS: &str = "perennial_parity_reads";
+const PARITY_DIFFERING: &str = "perennial_parity_differing_reads";
 const RUNS_IN_FLIGHT: &str = "perennial_runs_in_flight";
 const ROW_VISITS: &str = "perennial_policy_row_visits";
 const LABELS: &str = "perennial_labels";
@@ -125,6 +129,7 @@ impl Metrics {
             None => "none",
             Some(Fallback::NoVersion) => "no_version",
             Some(Fallback::Error) => "error",
+            Some(Fallback::NotReady) => "not_ready",
             Some(Fallback::Deadline) => "deadline",
         };
         metrics::with_local_recorder(&self.recorder, || {
@@ -221,6 +226,22 @@ impl Present<'_> {
             let (name, version) = (view.spec().name.to_string(), view.version().short());
             gauge!(FEATURE_KEYS, "view" => name.clone(), "version" => version.clone()).set(keys as f64);
             gauge!(FEATURE_LATE, "view" => name, "version" => version).set(late as f64);
+        }
+        describe_gauge!(BACKFILL, "Position up to which a new view is filled from the log");
+        describe_gauge!(BACKFILL_TARGET, "Position up to which a new view is to be filled");
+        for filling in self.pipeline.engine().backfills() {
+            let (name, version) = (filling.view.spec().name.to_string(), filling.view.version().short());
+            gauge!(BACKFILL, "view" => name.clone(), "version" => version.clone())
+                .set(filling.position.0 as f64);
+            gauge!(BACKFILL_TARGET, "view" => name, "version" => version).set(filling.target.0 as f64);
+        }
+        describe_gauge!(PARITY_READS, "Reads compared between a view's new version and the one that serves");
+        describe_gauge!(PARITY_DIFFERING, "Of those the ones that differ, by feature");
+        for parity in self.pipeline.engine().parities() {
+            gauge!(PARITY_READS, "view" => parity.old().spec().name.to_string()).set(parity.reads() as f64);
+            for found in parity.features() {
+                gauge!(PARITY_DIFFERING, "feature" => found.feature.to_string()).set(found.differing as f64);
+            }
         }
     }
 

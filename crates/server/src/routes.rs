@@ -1,6 +1,7 @@
 //! The table of routes, one file a concern.
 
 mod audits;
+mod datasets;
 mod decisions;
 mod deployments;
 mod events;
@@ -19,6 +20,7 @@ mod reports;
 mod runs;
 mod sources;
 mod traffic;
+mod views;
 
 use crate::route::Route;
 
@@ -33,10 +35,12 @@ pub(crate) fn all() -> Vec<Route> {
         feedback::routes(),
         features::routes(),
         features::feast::routes(),
+        views::routes(),
         models::routes(),
         lineage::routes(),
         deployments::routes(),
         runs::routes(),
+        datasets::routes(),
         decisions::routes(),
         keys::routes(),
         traffic::routes(),

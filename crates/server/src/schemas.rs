@@ -10,6 +10,7 @@ mod lineage;
 mod serving;
 mod sources;
 mod traffic;
+mod views;
 
 pub(crate) use inference::MOST_ROWS;
 
@@ -110,7 +111,8 @@ pub(crate) fn components() -> Components {
         .chain(inference::schemas())
         .chain(keys::schemas())
         .chain(sources::schemas())
-        .chain(audits::schemas());
+        .chain(audits::schemas())
+        .chain(views::schemas());
     let mut components = ComponentsBuilder::new();
     for (name, fields) in schemas {
         components = components.schema(name, fields.build());

@@ -222,6 +222,8 @@ impl Scan<'_> {
             | ControlRecord::RunFinished(_)
             | ControlRecord::Measured(_)
             | ControlRecord::Reported(_)
+            | ControlRecord::ViewPromoted(_)
+            | ControlRecord::DatasetMade(_)
             | ControlRecord::KeyAdded(_)
             | ControlRecord::KeyRevoked(_)
             | ControlRecord::InstantDone { .. } => {}

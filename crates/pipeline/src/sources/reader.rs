@@ -157,6 +157,8 @@ impl Reader {
             || Origin::Message { topic: self.stream.topic.to_string(), partition, offset, timestamp };
         let now = self.clock.now();
         match value.map(|value| self.decoder.decode(value, timestamp, now)) {
+            // It is in the log already.
+            Some(Ok(entry)) if self.pipeline.declared().in_history(&self.source.name, entry.event_time) => {}
             Some(Ok(entry)) => {
                 let refusable = matches!(self.source.available_at, AvailableAt::Column(_));
                 let origin = refusable.then(origin);

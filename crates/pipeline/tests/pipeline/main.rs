@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
 
 mod audits;
+mod history;
 mod ingest;
 mod recent;
 mod recovery;
+mod replacement;
 mod skew;
+mod spine;
 mod training;
 mod world;

@@ -8,7 +8,7 @@ use perennial_types::Schema;
 
 use super::{Change, Effect, KINDS, change};
 use crate::compile::Compiled;
-use crate::spec::Project;
+use crate::spec::{ClockKind, Project};
 
 /// What follows from a change of an experiment or a report.
 pub(super) fn of_traffic_and_reports(new: &Project, change: &mut Change) {
@@ -78,6 +78,11 @@ impl Sides<'_> {
     pub(super) fn explain(&self, change: &mut Change) {
         let changed = change.effect == Effect::Changed;
         match &*change.kind {
+            "Source" if self.other_history(&change.name) => {
+                change.refused = Some(
+                    "history is taken before everything else: start with another data directory".to_owned(),
+                );
+            }
             "Source" if changed => change.refused = self.source(&change.name),
             "FeatureView" => self.view(change),
             "Model" if changed => self.model(change),
@@ -86,6 +91,12 @@ impl Sides<'_> {
             }
             _ => {}
         }
+    }
+
+    /// Whether a source has another history than the one that was taken when the log began.
+    fn other_history(&self, name: &str) -> bool {
+        let declared = self.new.sources.iter().any(|source| *source.name == *name);
+        declared && self.old.histories.get(name) != self.new.histories.get(name)
     }
 
     /// Why a source cannot be changed so, if that is the case.
@@ -108,6 +119,13 @@ impl Sides<'_> {
                 change
                     .follows
                     .push(format!("version {} serves until no live model version reads it", old.short()));
+                if self.new.clock == ClockKind::Wall {
+                    change.follows.push(format!(
+                        "version {} is read by the view's name once its answers were compared with those of {}",
+                        new.short(),
+                        old.short()
+                    ));
+                }
             }
             (None, Some(new)) => {
                 change.follows.push(format!("version {} is backfilled from the log", new.short()))

@@ -1,11 +1,12 @@
 //! Reads a Source, and schemas.
 
 use perennial_types::{
-    AvailableAt, Column, DataType, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan,
+    AvailableAt, Column, DataType, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp,
 };
 
 use super::{named, open};
 use crate::fields::Item;
+use crate::spec::HistorySpec;
 
 /// Events are kept this long unless said.
 const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
@@ -13,7 +14,9 @@ const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
 /// Read a source, whose ready one is filled in; `whole` says that this is there.
 pub(super) fn read(item: &Item<'_>, whole: bool) -> SourceSpec {
     let (mut fields, name) = open(item, Item::identifier);
-    fields.later(&["history", "lateness"]);
+    fields.later(&["lateness"]);
+    // Its own part of the project: what is read of it is no property of the stream.
+    fields.optional("history");
     if let Some(used) = fields.optional("use") {
         used.text();
     }
@@ -42,6 +45,22 @@ pub(super) fn read(item: &Item<'_>, whole: bool) -> SourceSpec {
         retention: retention
             .unwrap_or_else(|| item.guess(&[TimeSpan::from_days(1), TimeSpan::from_days(100_000)])),
     }
+}
+
+/// Where older rows are: `{files: "history/*.parquet", until: "2026-01-01"}`.
+pub(super) fn history(item: &Item<'_>) -> Option<HistorySpec> {
+    let mut fields = item.fields().optional("history")?.fields();
+    let files = fields.required("files").and_then(|item| item.text());
+    let until = fields.optional("until").map(|item| {
+        let text = item.text();
+        let read = text.as_deref().and_then(|text| Timestamp::parse(text).ok());
+        if read.is_none() {
+            item.refuse("expected an instant", "write it as 2026-01-01 or 2026-01-01T05:00:00Z");
+        }
+        read
+    });
+    fields.finish();
+    Some(HistorySpec { files: files?, until: until.flatten() })
 }
 
 /// Names and types: `{slot: int64, note: string?}`.

@@ -15,6 +15,7 @@ pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
         ("Run", run()),
         ("Decision", decision()),
         ("Dataset", dataset()),
+        ("DatasetRequest", dataset_request()),
         ("Deployment", deployment()),
         ("ServedShare", served_share()),
         ("Why", why()),
@@ -118,6 +119,19 @@ fn dataset() -> Fields {
         .always("rows", whole("Rows trained on."))
         .always("holdout_rows", whole("Rows held out."))
         .always("streams", list_of(text("A stream that it was read from.")))
+}
+
+fn dataset_request() -> Fields {
+    Fields::new("A training set that was made of a file by replay of the log.")
+        .always("model", text::NAME.schema("The declared model that it is for."))
+        .always("content_hash", text::HASH.schema("Hash of its columns, rows and order."))
+        .always("rows", asked_whole("Its rows."))
+        .always("from_position", asked_whole("The log was read from here."))
+        .always("to_position", asked_whole("And up to here."))
+        .always("from_time", instant("The earliest time asked for."))
+        .always("to_time", instant("The latest one."))
+        .always("streams", list_of(text::PLAIN.schema("A stream that it was read from.")))
+        .closed()
 }
 
 fn deployment() -> Fields {

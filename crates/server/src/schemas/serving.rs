@@ -164,7 +164,7 @@ fn feast() -> Vec<(&'static str, Fields)> {
 }
 
 fn requests() -> Vec<(&'static str, Fields)> {
-    let fallback = ["no_version", "error", "deadline"];
+    let fallback = ["no_version", "error", "not_ready", "deadline"];
     let statuses = ["accepted", "late", "duplicate", "conflict", "unknown_pending"];
     vec![
         (
