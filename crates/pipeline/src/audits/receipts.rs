@@ -48,13 +48,18 @@ impl Arrived {
 pub struct Freshness {
     /// In seconds.
     quantiles: Quantiles,
+    events: u64,
     slowest: Option<f64>,
 }
 
 impl Freshness {
-    /// A quantile of the seconds from an event to when it could be read, within 1 %; nothing without events.
+    /// The seconds, within 1 %, in which so large a share of the events could be read: of a few events the slowest
+    /// for a share near one. Nothing without events.
     pub fn quantile(&self, share: f64) -> Option<f64> {
-        self.quantiles.quantile(share)
+        let most = self.events.checked_sub(1)?;
+        let rank = ((share * self.events as f64).ceil() as u64).clamp(1, self.events) - 1;
+        // Half a rank more, so that rounding does not lead to the one below.
+        self.quantiles.quantile(((rank as f64 + 0.5) / most.max(1) as f64).min(1.0))
     }
 
     /// The longest of them.
@@ -64,6 +69,7 @@ impl Freshness {
 
     fn took(&mut self, seconds: f64) {
         self.quantiles.add(seconds);
+        self.events += 1;
         self.slowest = Some(self.slowest.map_or(seconds, |slowest| slowest.max(seconds)));
     }
 }
@@ -80,6 +86,7 @@ impl Merge for Arrived {
 impl Merge for Freshness {
     fn merge(&mut self, other: &Self) {
         self.quantiles.merge(&other.quantiles);
+        self.events += other.events;
         self.slowest = match (self.slowest, other.slowest) {
             (Some(a), Some(b)) => Some(a.max(b)),
             (a, b) => a.or(b),
