@@ -35,6 +35,13 @@ impl Beside {
             && beside.recent.iter().all(|recent| recent.fits(layout.event))
     }
 
+    /// The bytes that it takes.
+    pub(crate) fn bytes(&self) -> usize {
+        let sessions: usize = self.sessions.iter().map(Sessions::bytes).sum();
+        let recent: usize = self.recent.iter().map(Recent::bytes).sum();
+        size_of::<Self>() + sessions + recent
+    }
+
     /// Take in an event that has come to count.
     pub(crate) fn add(&mut self, layout: &Layout, now: i64, time: i64, event: Row<'_>) {
         for (sessions, gap) in self.sessions.iter_mut().zip(&layout.sessions) {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::layout::Layout;
 use crate::state::Object;
-use crate::timeline::Row;
+use crate::timeline::{Row, heap_bytes};
 
 /// Events in order of event time, then of coming to count. The oldest leave in front; their room is given
 /// back once it is half of all, so that leaving costs nothing that grows with the events.
@@ -24,6 +24,12 @@ impl Kept {
             && self.objects.len() == self.times.len() * layout.event.objects
             && self.left <= self.times.len()
             && self.times.is_sorted()
+    }
+
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let objects = size_of::<Option<Object>>() * self.objects.capacity() + heap_bytes(&self.objects);
+        size_of::<Self>() + 8 * (self.times.capacity() + self.words.capacity()) + objects
     }
 
     /// The indexes of the events in `[from, to)`.

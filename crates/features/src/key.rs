@@ -84,6 +84,29 @@ impl EntityKey {
         self.hash.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32) ^ self.hash
     }
 
+    /// A 64-bit hash of it, the same on every machine, for a table of the keys of one shard.
+    pub fn hash64(&self) -> u64 {
+        self.hash()
+    }
+
+    /// The bytes that it takes beside its own place.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let text = |part: &Part| match part {
+            Part::String(text) => 32 + text.len(),
+            Part::Null
+            | Part::Boolean(_)
+            | Part::Int64(_)
+            | Part::Double(_)
+            | Part::Timestamp(_)
+            | Part::Duration(_) => 0,
+        };
+        let texts: usize = self.slice().iter().map(text).sum();
+        match &self.parts {
+            Parts::One(_) => texts,
+            Parts::Many(parts) => texts + 16 + size_of_val(&**parts),
+        }
+    }
+
     fn from_parts(parts: Parts) -> Self {
         let mut key = Self { hash: 0, parts };
         key.hash = key.slice().iter().fold(0, |seed, part| part.hash64(seed));

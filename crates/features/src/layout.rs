@@ -10,6 +10,7 @@ use perennial_types::DataType;
 use self::places::{find_slot, place_events, place_slots};
 use crate::ladder::{ETERNITY, floor};
 use crate::layers::{Layer, far_size, layers};
+use crate::sessions::KEPT_GAPS;
 use crate::state::{Doubles, Part, Slot, fold, merge};
 use crate::timeline::{Row, RowMut, Shape};
 use crate::{Op, Tail, WindowSpec};
@@ -248,6 +249,19 @@ impl Layout {
         let above = self.layers.get(layer + 1).unwrap_or(own);
         // Tiles of any start go into the one without end.
         if above.size == ETERNITY { own.size } else { above.size }
+    }
+
+    /// How long after its last event nothing of a key is left that a read or a late event could find, in
+    /// microseconds; nothing if something stays for ever.
+    pub(crate) fn forgets_after(&self) -> Option<i64> {
+        let eternal = |window: &Window| matches!(window.kind, Kind::Lifetime | Kind::Last { .. });
+        if self.windows.iter().any(eternal) {
+            return None;
+        }
+        // The far tile may begin a tile before the window.
+        let horizon = self.horizon().saturating_mul(2);
+        let sessions = self.sessions.iter().map(|gap| gap.saturating_mul(KEPT_GAPS + 1));
+        Some(sessions.fold(horizon, i64::max))
     }
 
     /// Bytes of a key that has an event in every tile of the smallest size, and as many sessions and last events

@@ -95,11 +95,14 @@
 mod batch;
 mod beside;
 mod borders;
+mod cold;
 mod compile;
 mod error;
+mod held;
 mod inputs;
 mod kept;
 mod key;
+mod key_state;
 mod keys;
 mod ladder;
 mod layers;
@@ -123,8 +126,10 @@ pub mod point_in_time;
 pub mod skew;
 
 pub use batch::Batch;
+pub use cold::{Counters, Holding, Leaving};
 pub use error::FeatureError;
 pub use key::{EntityKey, shard_of};
+pub use key_state::KeyState;
 pub use op::{Op, Parameter, Rank};
 pub use shard::{Event, Reading, Shard};
 pub use spec::{AggregateSpec, NamedExpr, Tail, ViewSpec};

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use serde::{Deserialize, Serialize};
 
 use crate::state::Object;
-use crate::timeline::{Row, Shape};
+use crate::timeline::{Row, Shape, heap_bytes};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Kept {
@@ -19,6 +19,13 @@ struct Kept {
 pub(crate) struct Recent(VecDeque<Kept>);
 
 impl Recent {
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let behind =
+            |kept: &Kept| size_of_val(&*kept.words) + size_of_val(&*kept.objects) + heap_bytes(&kept.objects);
+        size_of::<Self>() + size_of::<Kept>() * self.0.capacity() + self.0.iter().map(behind).sum::<usize>()
+    }
+
     pub(crate) fn fits(&self, shape: Shape) -> bool {
         let fits = |kept: &Kept| kept.words.len() == shape.words && kept.objects.len() == shape.objects;
         self.0.iter().all(fits) && self.0.iter().is_sorted_by_key(|kept| kept.time)

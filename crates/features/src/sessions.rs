@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use crate::state::{Object, Slot, fold, merge};
-use crate::timeline::{Row, RowMut, Shape};
+use crate::timeline::{Row, RowMut, Shape, heap_bytes};
 
 /// A session that ended longer ago than so many gaps is let go: a late event does not revive it.
-const KEPT_GAPS: i64 = 60;
+pub(crate) const KEPT_GAPS: i64 = 60;
 
 /// The state of one session.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -33,6 +33,16 @@ impl Session {
 pub(crate) struct Sessions(Vec<Session>);
 
 impl Sessions {
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let behind = |session: &Session| {
+            size_of_val(&*session.words) + size_of_val(&*session.objects) + heap_bytes(&session.objects)
+        };
+        size_of::<Self>()
+            + size_of::<Session>() * self.0.capacity()
+            + self.0.iter().map(behind).sum::<usize>()
+    }
+
     pub(crate) fn fits(&self, shape: Shape) -> bool {
         self.0
             .iter()

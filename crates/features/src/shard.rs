@@ -6,14 +6,18 @@ use perennial_types::{ContentHash, Position, Timestamp, Value};
 
 use crate::batch::{Batch, Taken};
 use crate::key::EntityKey;
+use crate::key_state::KeyState;
 use crate::keys::Keys;
-use crate::tiles::{Placed, Room, Tiles};
+use crate::tiles::{Placed, Room};
 use crate::view::View;
 use crate::window::{self, ReadRoom};
 
 /// Events whose memory is asked for at once: enough to fill the processor's queue of reads, and few enough
 /// that what came is still there when it is used.
 const AT_ONCE: usize = 64;
+
+/// Of so many events one has the bytes behind its key counted anew, so that busy keys are counted most.
+const COUNTED: u32 = 16;
 
 /// An event of a source, as it stands in the log.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +67,12 @@ pub(crate) struct ViewState {
     /// The places in a batch of the events to take in.
     places: Vec<usize>,
     room: Room,
+    /// The largest time of availability, in microseconds.
+    pub(crate) now: i64,
+    /// The number of the key that is looked at next when cold ones are wanted.
+    pub(crate) hand: u32,
+    /// Events since the last one whose key was counted anew.
+    uncounted: u32,
 }
 
 impl Shard {
@@ -107,7 +117,7 @@ impl Shard {
         for state in &mut self.views {
             let mut batch = std::mem::take(&mut state.batch);
             batch.fill_by(&state.view, events, |key| mine(key).then_some(0));
-            state.apply(&batch, 0);
+            state.apply(&batch, 0, &mut |_| None);
             state.batch = batch;
         }
     }
@@ -115,9 +125,7 @@ impl Shard {
     /// Take in the events of a batch of `view` whose keys are those of shard `index`, as
     /// [`Shard::apply_batch`] would; nothing if the view is not here.
     pub fn apply_filled(&mut self, view: ContentHash, batch: &Batch, index: usize) {
-        if let Some(state) = self.views.iter_mut().find(|state| state.view.version() == view) {
-            state.apply(batch, index);
-        }
+        self.apply_fetching(view, batch, index, &mut |_| None);
     }
 
     /// Ask memory for the state of some keys that will be applied or read next, one after the other: then it comes
@@ -184,8 +192,12 @@ impl Shard {
         self.state(view).map_or(0, |state| state.keys.len())
     }
 
-    fn state(&self, version: ContentHash) -> Option<&ViewState> {
+    pub(crate) fn state(&self, version: ContentHash) -> Option<&ViewState> {
         self.views.iter().find(|state| state.view.version() == version)
+    }
+
+    pub(crate) fn state_mut(&mut self, version: ContentHash) -> Option<&mut ViewState> {
+        self.views.iter_mut().find(|state| state.view.version() == version)
     }
 }
 
@@ -201,34 +213,48 @@ impl ViewState {
             batch: Batch::default(),
             places: Vec::new(),
             room,
+            now: i64::MIN,
+            hand: 0,
+            uncounted: 0,
         }
     }
 
     /// Take in the events of a batch that are of shard `index`.
-    fn apply(&mut self, batch: &Batch, index: usize) {
+    pub(crate) fn apply(
+        &mut self,
+        batch: &Batch,
+        index: usize,
+        fetch: &mut dyn FnMut(&EntityKey) -> Option<KeyState>,
+    ) {
         let mut places = std::mem::take(&mut self.places);
         places.clear();
         places.extend(batch.places(index, self.seen));
         self.seen = self.seen.max(batch.last);
         for places in places.chunks(AT_ONCE) {
-            self.apply_places(batch, places);
+            self.apply_places(batch, places, fetch);
         }
         self.places = places;
     }
 
     /// Take in the events in some places of a batch, few enough that memory is asked for all their keys at once.
-    fn apply_places(&mut self, batch: &Batch, places: &[usize]) {
-        let layout = &self.view.layout;
+    fn apply_places(
+        &mut self,
+        batch: &Batch,
+        places: &[usize],
+        fetch: &mut dyn FnMut(&EntityKey) -> Option<KeyState>,
+    ) {
+        let view = Arc::clone(&self.view);
+        let layout = &view.layout;
         if places.len() > 1 {
             self.keys.touch(places.iter().map(|place| batch.event(*place).key.hash()));
         }
         for place in places {
             let Taken { key, time, available_at, .. } = batch.event(*place);
-            let number = self
-                .keys
-                .find(key)
-                .unwrap_or_else(|| self.keys.insert(key.clone(), Tiles::new(layout, *available_at)));
+            let found = self.keys.find(key);
+            let number = found.unwrap_or_else(|| self.take_in(key, *available_at, fetch));
             let tiles = self.keys.tiles_mut(number);
+            tiles.held.mark_changed();
+            let before = tiles.rows.bytes();
             match tiles.apply(layout, *time, *available_at, batch.row(layout, *place), &mut self.room) {
                 Placed::InOrder => {}
                 Placed::Late => self.late += 1,
@@ -237,6 +263,9 @@ impl ViewState {
                     self.unreachable += 1;
                 }
             }
+            self.now = self.now.max(*available_at);
+            self.uncounted = (self.uncounted + 1) % COUNTED;
+            self.keys.count(number, before, self.uncounted == 0);
         }
     }
 }

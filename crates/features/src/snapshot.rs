@@ -77,6 +77,7 @@ impl Shard {
             state.late = view.late;
             state.unreachable = view.unreachable;
             for (key, tiles) in view.keys {
+                state.now = state.now.max(tiles.now);
                 state.keys.insert(key, tiles);
             }
         }

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::beside::Beside;
 use crate::borders::Borders;
+use crate::held::Held;
 use crate::kept::Kept;
 use crate::ladder::{ETERNITY, floor, tile_end};
 use crate::layout::Layout;
@@ -39,6 +40,8 @@ pub(crate) struct Tiles {
     pub(crate) totals: Option<Box<Totals>>,
     #[serde(skip)]
     read: Mark,
+    #[serde(skip)]
+    pub(crate) held: Held,
 }
 
 /// Whether a key was read; readers, who share it, say so. It decides what is merged ahead of a read, never
@@ -112,6 +115,7 @@ impl Tiles {
             beside: Beside::new(layout),
             totals: None,
             read: Mark::default(),
+            held: Held::default(),
         }
     }
 
@@ -188,9 +192,33 @@ impl Tiles {
 
     /// Say that the key is read. A busy one keeps its merges from the next tile on.
     pub(crate) fn mark_read(&self) {
+        self.held.mark_used();
         if !self.read.0.load(Ordering::Relaxed) {
             self.read.0.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// When no window reaches its events any more, in microseconds: a late one would find a new key's state.
+    pub(crate) fn expires(&self, layout: &Layout) -> i64 {
+        let last = self.rows.last(layout, Kind::Waiting).map_or(self.now, |waiting| waiting.max(self.now));
+        layout.forgets_after().map_or(i64::MAX, |after| last.saturating_add(after))
+    }
+
+    /// Count the bytes behind its rows: the objects of the rows, kept events, sessions, merges.
+    pub(crate) fn count_behind(&mut self) {
+        let kept = self.kept.as_ref().map_or(0, |kept| kept.bytes());
+        let beside = self.beside.as_ref().map_or(0, |beside| beside.bytes());
+        let totals = self.totals.as_ref().map_or(0, |totals| totals.bytes());
+        self.held.set_behind(self.rows.object_bytes() + kept + beside + totals);
+    }
+
+    /// Whether there is anything behind its rows, or was.
+    pub(crate) fn behind_matters(&self) -> bool {
+        self.held.behind() > 0
+            || self.kept.is_some()
+            || self.beside.is_some()
+            || self.totals.is_some()
+            || self.rows.has_objects()
     }
 
     fn fold(&mut self, layout: &Layout, tile: usize, time: i64, event: Row<'_>) {

@@ -76,6 +76,11 @@ pub(crate) struct Timeline {
     lens: [u32; 3],
 }
 
+/// The bytes behind some objects.
+pub(crate) fn heap_bytes(objects: &[Option<Object>]) -> usize {
+    objects.iter().flatten().map(Object::heap_bytes).sum()
+}
+
 impl Kind {
     const ALL: [Self; 3] = [Self::Tile, Self::Single, Self::Waiting];
 
@@ -91,6 +96,21 @@ impl Timeline {
     /// Read some of the rows' words, the newest first, so that they come into the processor's cache.
     pub(crate) fn touch(&self) -> u64 {
         self.words.iter().rev().step_by(LINE).take(TOUCHED).fold(0, |sum, word| sum ^ word)
+    }
+
+    /// The bytes of its rows.
+    pub(crate) fn bytes(&self) -> u64 {
+        8 * self.words.capacity() as u64
+    }
+
+    /// The bytes of the objects of its rows.
+    pub(crate) fn object_bytes(&self) -> usize {
+        self.objects.bytes()
+    }
+
+    /// Whether there are any.
+    pub(crate) fn has_objects(&self) -> bool {
+        !self.objects.is_empty()
     }
 
     /// How many rows of a kind there are.
@@ -351,6 +371,13 @@ pub(crate) struct Loose {
 }
 
 impl Loose {
+    /// The bytes that it takes beside its own place.
+    pub(crate) fn bytes(&self) -> usize {
+        8 * self.words.capacity()
+            + size_of::<Option<Object>>() * self.objects.len()
+            + heap_bytes(&self.objects)
+    }
+
     /// The state of no event.
     pub(crate) fn new(shape: Shape) -> Self {
         Self { words: vec![0; shape.words], objects: vec![None; shape.objects] }

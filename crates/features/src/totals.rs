@@ -15,7 +15,7 @@ use crate::ladder::{ETERNITY, floor};
 use crate::layout::Layout;
 use crate::state::Object;
 use crate::tiles::Room;
-use crate::timeline::{Kind, Loose, Row, Timeline};
+use crate::timeline::{Kind, Loose, Row, Timeline, heap_bytes};
 
 /// Tiles between two flips of a layer. A flip merges the whole layer anew, and a window shorter than the
 /// distance to the flip is merged tile by tile.
@@ -74,6 +74,12 @@ struct Stack {
 }
 
 impl Stack {
+    fn bytes(&self) -> usize {
+        8 * (self.times.capacity() + self.words.capacity())
+            + size_of::<Option<Object>>() * self.objects.capacity()
+            + heap_bytes(&self.objects)
+    }
+
     fn clear(&mut self) {
         self.times.clear();
         self.words.clear();
@@ -151,6 +157,16 @@ pub(crate) fn first_whole(layout: &Layout, window: usize, at: i64) -> i64 {
 }
 
 impl Totals {
+    /// The bytes that they take.
+    pub(crate) fn bytes(&self) -> usize {
+        let layers = self
+            .layers
+            .iter()
+            .map(|layer| size_of::<LayerTotals>() + layer.older.bytes() + layer.newer.bytes());
+        let cuts = self.cuts.iter().map(|cut| size_of::<Cut>() + cut.merged.bytes());
+        size_of::<Self>() + layers.sum::<usize>() + cuts.sum::<usize>()
+    }
+
     /// Whether a key has so many rows that merges are worth keeping once it is read.
     pub(crate) fn wanted(rows: &Timeline) -> bool {
         rows.len(Kind::Tile) + rows.len(Kind::Single) >= BUSY

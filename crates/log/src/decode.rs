@@ -104,17 +104,12 @@ pub(crate) fn entry_of(source: &SourceSpec, row: &Row, arrival: Timestamp) -> Re
     })
 }
 
-/// The row of a stored payload, with the bits that were decoded when it came in. It fitted its source then, whose
-/// schema may have grown before or since: columns that this one does not have are passed over, and one that the row
-/// does not have is NULL.
+/// The row of a stored payload, with the bits that were decoded when it came in.
 ///
 /// # Errors
-/// When a column is of another type than the source's schema says.
+/// When the payload is not a row of the source's schema.
 pub fn decode_row(source: &SourceSpec, payload: &[u8]) -> Result<Row, DecodeError> {
-    match source.schema.decode_plain_json(payload) {
-        Some(row) => Ok(row),
-        None => Ok(source.schema.decode_known_json(&parse(payload)?)?),
-    }
+    row_of(&source.schema, payload)
 }
 
 fn parse(text: &[u8]) -> Result<Json, DecodeError> {

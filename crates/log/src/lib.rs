@@ -3,7 +3,7 @@
 //! It decides positions, duplicates, and when a record is safe. It appends frames to an active segment,
 //! syncs them in groups, turns closed segments into Parquet, reads all of it back, and is the one owner of
 //! formats: JSON bodies into entries ([`decode`]), messages in Avro, Protocol Buffers and others ([`formats`]),
-//! files of rows ([`files`]), tables ([`table`]); and of Kafka, whose topics it reads ([`kafka`]). It never
+//! files of rows ([`files`]), tables ([`table`]); the last bytes of many keys ([`KeyedFiles`]); and of Kafka, whose topics it reads ([`kafka`]). It never
 //! interprets what a record means.
 //!
 //! ```
@@ -43,6 +43,7 @@ pub mod formats;
 mod frame;
 mod index;
 pub mod kafka;
+mod keyed;
 mod letter;
 mod log;
 mod reader;
@@ -54,6 +55,7 @@ mod ticket;
 mod writer;
 
 pub use error::LogError;
+pub use keyed::{Keyed, KeyedFiles};
 pub use log::{Appended, Apply, Batch, Cut, Durability, Log, LogOptions, Opened, Order};
 pub use reader::{LogReader, Records};
 pub use storage::{AppendFile, Files, ReadFile, SystemFiles};

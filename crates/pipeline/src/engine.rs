@@ -3,6 +3,13 @@
 mod backfill;
 mod canary;
 #[cfg(test)]
+mod full_disk;
+mod held;
+mod live;
+mod memory;
+#[cfg(test)]
+mod million;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,21 +17,21 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 use perennial_features::parity::Parity;
-use perennial_features::{Batch, EntityKey, Event, ReadRoom, Reading, Shard, View, shard_of};
+use perennial_features::{EntityKey, Event, ReadRoom, Reading, View};
 use perennial_log::LogReader;
 use perennial_log::decode::decode_row;
 use perennial_project::ClockKind;
 use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 
+use self::live::{LiveView, SavedView};
 use crate::{Declared, Fold, PipelineError};
 use backfill::Backfills;
 use canary::Canaries;
 
 pub use backfill::BackfillStatus;
 
-/// Events of one shard, about, that are applied while it is locked: some ten microseconds for its readers.
-const EVENTS_A_LOCK: usize = 64;
+pub(crate) use self::memory::Memory;
 
 /// Records that are decoded at once to fill a new view.
 const BACKFILL_RUN: usize = 4_096;
@@ -38,48 +45,35 @@ pub struct Engine {
     backfills: Arc<Backfills>,
     canaries: Arc<Canaries>,
     shards: usize,
+    memory: Arc<Memory>,
 }
 
-/// One view version, its keys spread over shards by hash.
-struct LiveView {
-    view: Arc<View>,
-    source: Arc<SourceSpec>,
-    shards: Vec<RwLock<Shard>>,
+/// How much there is of a view version.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ViewState {
+    /// Keys with state.
+    pub keys: usize,
+    /// Keys of these whose state is on disk alone.
+    pub spilled: usize,
+    /// Bytes that the others take in memory, with the table of those on disk; about.
+    pub memory_bytes: u64,
+    /// Bytes in files.
+    pub disk_bytes: u64,
+    /// Events that came late and were merged.
+    pub late_events: u64,
+    /// Why it answers nothing any more, if so.
+    pub trouble: Option<String>,
 }
 
-impl LiveView {
-    fn new(view: Arc<View>, source: Arc<SourceSpec>, shards: usize) -> Self {
-        let shards = (0..shards).map(|_| RwLock::new(Shard::new(vec![Arc::clone(&view)]))).collect();
-        Self { view, source, shards }
-    }
-
-    /// Take in the next events of the log. Keys and values are computed before a shard is locked.
-    fn apply(&self, events: &[Event<'_>]) {
-        let shards = self.shards.len();
-        let mut batch = Batch::default();
-        for events in events.chunks(EVENTS_A_LOCK * shards) {
-            batch.fill(&self.view, events, shards);
-            for (index, shard) in self.shards.iter().enumerate() {
-                shard.write().apply_filled(self.view.version(), &batch, index);
-            }
-        }
-    }
-
-    /// Take in the events of its source among the next records of the log.
-    fn apply_records(&self, records: &[Record]) -> Result<(), PipelineError> {
-        let decoded = DecodedEvent::of_source(&self.source, records)?;
-        let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(&self.source)).collect();
-        self.apply(&events);
-        Ok(())
-    }
-
-    fn keys(&self) -> usize {
-        self.shards.iter().map(|shard| shard.read().keys(self.view.version())).sum()
-    }
-
-    fn read(&self, key: &EntityKey, at: Timestamp) -> Reading {
-        self.shards[shard_of(key, self.shards.len())].read().read(self.view.version(), key, at)
-    }
+/// What all views hold in memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryState {
+    /// Bytes that are held; about.
+    pub held: u64,
+    /// Bytes that may be held.
+    pub limit: u64,
+    /// How often a key was read from disk since the start.
+    pub disk_reads: u64,
 }
 
 /// A decoded event of the log.
@@ -125,23 +119,33 @@ impl DecodedEvent {
 impl Engine {
     /// No views yet; every view's keys will be spread over `shards` (at least one).
     pub fn new(shards: usize) -> Self {
-        let (views, turn, backfills) = (Arc::default(), Arc::default(), Arc::default());
-        Self { views, turn, backfills, canaries: Arc::default(), shards: shards.max(1) }
+        Self::within(shards, Memory::unbounded())
     }
 
-    /// The features of a key at an instant, or nothing if the view version is not live.
+    /// As [`Engine::new`], within a bound on memory.
+    pub(crate) fn within(shards: usize, memory: Memory) -> Self {
+        Self {
+            views: Arc::default(),
+            turn: Arc::default(),
+            backfills: Arc::default(),
+            canaries: Arc::default(),
+            shards: shards.max(1),
+            memory: Arc::new(memory),
+        }
+    }
+
+    /// The features of a key at an instant, or nothing if the view version is not live, or is in trouble.
     pub fn read(&self, view: ContentHash, key: &EntityKey, at: Timestamp) -> Option<Reading> {
-        let reading = self.views.read().get(&view).map(|live| live.read(key, at))?;
-        self.compare(view, key, at, &reading);
-        Some(reading)
+        let mut reading = Reading::default();
+        self.read_into(view, key, at, &mut ReadRoom::default(), &mut reading).then_some(reading)
     }
 
     /// Read the version that is to replace this one too, if there is one, and compare the two.
     fn compare(&self, view: ContentHash, key: &EntityKey, at: Timestamp, reading: &Reading) {
         let Some(parity) = self.canaries.of(view) else { return };
         let replacing = parity.lock().new_version().version();
-        let other = self.views.read().get(&replacing).map(|live| live.read(key, at));
-        if let Some(other) = other {
+        let live = self.views.read().get(&replacing).cloned();
+        if let Some(other) = live.and_then(|live| live.read(key, at)) {
             canary::compare(&parity, key, at, reading, &other);
         }
     }
@@ -169,8 +173,9 @@ impl Engine {
         {
             let views = self.views.read();
             let Some(live) = views.get(&view) else { return false };
-            let shard = &live.shards[shard_of(key, live.shards.len())];
-            shard.read().read_into(view, key, at, room, reading);
+            if !live.read_into(key, at, room, reading) {
+                return false;
+            }
         }
         self.compare(view, key, at, reading);
         true
@@ -186,10 +191,11 @@ impl Engine {
         self.backfills.status()
     }
 
-    /// Why a view version cannot be read; nothing if it is live.
+    /// Why a view version cannot be read; nothing if it is live and in no trouble.
     pub fn unready(&self, view: &View) -> Option<String> {
-        if self.views.read().contains_key(&view.version()) {
-            return None;
+        if let Some(live) = self.views.read().get(&view.version()) {
+            let name = &view.spec().name;
+            return live.trouble().map(|reason| format!("view {name:?} answers nothing any more: {reason}"));
         }
         let filling = self.backfills().into_iter().find(|status| status.view.version() == view.version());
         let gone =
@@ -209,35 +215,62 @@ impl Engine {
 
     /// Keys of a view version and late events merged into it so far.
     pub fn counts(&self, view: ContentHash) -> Option<(usize, u64)> {
+        let state = self.state(view)?;
+        Some((state.keys, state.late_events))
+    }
+
+    /// How much there is of a live view version.
+    pub fn state(&self, view: ContentHash) -> Option<ViewState> {
         let live = Arc::clone(self.views.read().get(&view)?);
-        let shards = live.shards.iter().map(|shard| {
-            let shard = shard.read();
-            (shard.keys(view), shard.late_events(view))
-        });
-        Some(shards.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1)))
+        let amount = live.amount();
+        Some(ViewState {
+            keys: amount.keys,
+            spilled: amount.spilled,
+            memory_bytes: amount.bytes,
+            disk_bytes: amount.disk_bytes,
+            late_events: amount.late,
+            trouble: live.trouble().map(str::to_owned),
+        })
+    }
+
+    /// What all views hold in memory.
+    pub fn memory(&self) -> MemoryState {
+        let memory = &self.memory;
+        MemoryState { held: memory.held(), limit: memory.limit(), disk_reads: memory.reads() }
+    }
+
+    /// Why a view version answers nothing any more, if so.
+    pub fn trouble(&self, view: ContentHash) -> Option<String> {
+        self.views.read().get(&view)?.trouble().map(str::to_owned)
     }
 
     /// Take the events of a run of records into every view of their sources.
-    pub(crate) fn apply_events(&self, records: &[Record]) -> Result<(), PipelineError> {
+    pub(crate) fn apply_events(&self, records: &[Record]) {
         let views: Vec<Arc<LiveView>> = self.views.read().values().cloned().collect();
         // Old and new versions of a view may read the source by different schemas.
-        let mut decoded: Vec<(&SourceSpec, Vec<DecodedEvent>)> = Vec::new();
+        let mut decoded: Vec<(&SourceSpec, Result<Vec<DecodedEvent>, PipelineError>)> = Vec::new();
         for live in &views {
             let same = |(source, _): &(&SourceSpec, _)| {
                 source.name == live.source.name && source.schema == live.source.schema
             };
             if !decoded.iter().any(same) {
-                decoded.push((&live.source, DecodedEvent::of_source(&live.source, records)?));
+                decoded.push((&live.source, DecodedEvent::of_source(&live.source, records)));
             }
         }
         for (source, decoded) in &decoded {
-            let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(source)).collect();
             let reads = |live: &&Arc<LiveView>| {
                 live.source.name == source.name && live.source.schema == source.schema
             };
-            views.iter().filter(reads).for_each(|live| live.apply(&events));
+            let views = views.iter().filter(reads);
+            match decoded {
+                Ok(decoded) => {
+                    let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(source)).collect();
+                    views.for_each(|live| live.apply(&events));
+                }
+                // A record that one source's schema cannot say is the trouble of those who read it by that schema.
+                Err(error) => views.for_each(|live| live.set_trouble(error.to_string())),
+            }
         }
-        Ok(())
     }
 
     /// Make exactly these views live. A new one is filled from the log by the code that runs live: at once, so that
@@ -253,7 +286,7 @@ impl Engine {
             if live || self.backfills.contains(*version) {
                 continue;
             }
-            let live = Arc::new(LiveView::new(Arc::clone(view), Arc::clone(source), self.shards));
+            let live = LiveView::new(Arc::clone(view), Arc::clone(source), self.shards, &self.memory);
             if history.at_once {
                 backfill(&live, history.reader, history.up_to)?;
                 self.views.write().insert(*version, live);
@@ -288,7 +321,7 @@ fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), 
         if run.is_empty() {
             return Ok(());
         }
-        live.apply_records(&run)?;
+        live.apply_records(&run);
     }
 }
 
@@ -307,8 +340,8 @@ pub(crate) struct EngineFold {
 struct Saved {
     /// Up to where the views have taken in the log.
     position: Position,
-    /// The shards of every live view by version; one that was being filled is filled anew.
-    views: Vec<(String, Vec<Vec<u8>>)>,
+    /// The live views by version; one that was being filled, or is in trouble, is filled anew.
+    views: Vec<(ContentHash, SavedView)>,
 }
 
 impl EngineFold {
@@ -348,17 +381,21 @@ impl Fold for EngineFold {
             self.engine.set_views(declared.views(), &self.history(declared, last))?;
             self.engine.canaries.set(&declared.replacements());
         }
-        self.engine.apply_events(records)?;
+        self.engine.apply_events(records);
         *turn = last;
         Ok(())
     }
 
     fn save(&self) -> Result<Vec<u8>, PipelineError> {
+        // No events come while the turn is held.
         let position = self.engine.turn.lock();
-        let views = self.engine.views.read();
-        let saved = |live: &LiveView| live.shards.iter().map(|shard| shard.read().save()).collect();
-        let views = views.iter().map(|(version, live)| (version.to_string(), saved(live))).collect();
-        postcard::to_stdvec(&Saved { position: *position, views }).map_err(PipelineError::snapshot)
+        let views: Vec<Arc<LiveView>> = self.engine.views.read().values().cloned().collect();
+        let mut saved = Saved { position: *position, views: Vec::new() };
+        for live in views.iter().filter(|live| live.trouble().is_none()) {
+            saved.views.push((live.view.version(), live.save(*position)?));
+        }
+        self.engine.memory.clear_away()?;
+        postcard::to_stdvec(&saved).map_err(PipelineError::snapshot)
     }
 
     fn reset(&mut self) {
@@ -370,29 +407,25 @@ impl Fold for EngineFold {
     }
 
     fn load(&mut self, bytes: &[u8], declared: &Declared) -> Result<(), PipelineError> {
-        let Saved { position, views } = postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
+        let saved: Saved = postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
+        let (shards, memory) = (self.engine.shards, &self.engine.memory);
+        let between = (saved.position, self.reader.head());
         let mut loaded = BTreeMap::new();
         for (version, (view, source)) in declared.views() {
-            let Some((_, shards)) = views.iter().find(|(saved, _)| *saved == version.to_string()) else {
-                continue;
-            };
-            if shards.len() != self.engine.shards {
-                let reason =
-                    format!("view {:?} is not in it by {} shards", view.spec().name, self.engine.shards);
-                return Err(PipelineError::Snapshot(reason));
+            let found = saved.views.iter().find(|(saved, _)| saved == version);
+            if let Some((_, saved)) = found
+                && let Some(live) = LiveView::load((view, source), saved, shards, memory, between)
+            {
+                loaded.insert(*version, live);
             }
-            let load = |bytes: &Vec<u8>| Shard::load(vec![Arc::clone(view)], bytes).map(RwLock::new);
-            let shards = shards.iter().map(load).collect::<Result<_, _>>()?;
-            let live = LiveView { view: Arc::clone(view), source: Arc::clone(source), shards };
-            loaded.insert(*version, Arc::new(live));
         }
         let turn = Arc::clone(&self.engine.turn);
         let mut turn = turn.lock();
-        *turn = position;
+        *turn = saved.position;
         self.revision = declared.revision();
         *self.engine.views.write() = loaded;
-        // Views that were being filled when the snapshot was made.
         self.engine.canaries.set(&declared.replacements());
-        self.engine.set_views(declared.views(), &self.history(declared, position))
+        // One that the snapshot does not have, or not whole, is filled as a new one is.
+        self.engine.set_views(declared.views(), &self.history(declared, saved.position))
     }
 }

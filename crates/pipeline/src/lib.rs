@@ -5,6 +5,11 @@
 //! training sets and the samples that drift is measured against; [`Auditor`] looks for skew,
 //! [`Audits`] does so in the background and looks for loss and for the quality of columns. It never decides what is trained or served.
 //!
+//! Feature state stays within [`PipelineOptions::memory_bytes`]: of the view that holds most, entities that were not
+//! used for a while are on disk alone, and come back with their next event, bit for bit. A large view is kept in
+//! files of its own, of which a snapshot writes what changed. A view whose records or files cannot be read answers
+//! nothing and says why ([`Engine::trouble`]); the others go on.
+//!
 //! ```
 //! use perennial_log::LogOptions;
 //! use perennial_pipeline::{Pipeline, PipelineOptions};
@@ -48,7 +53,7 @@ pub use audits::{
     Happened, HappenedLoss, Merge, Receipts, STRETCH, SourceFigures, SourceLoss, SourceReceipts,
 };
 pub use declared::{Declared, Definition, Goal, control_record};
-pub use engine::{BackfillStatus, Engine};
+pub use engine::{BackfillStatus, Engine, MemoryState, ViewState};
 pub use error::PipelineError;
 pub use example::Asked;
 pub use fold::Fold;

@@ -13,7 +13,7 @@ use perennial_types::{AvailableAt, Entry, Position, Record, SourceSpec, Stream, 
 use tokio::sync::watch;
 
 use crate::audits::{Audits, Receipts, ReceiptsFold, WeakAudits, by_stretch};
-use crate::engine::EngineFold;
+use crate::engine::{EngineFold, Memory};
 use crate::pace::Pace;
 use crate::progress::{Progress, ProgressFold};
 use crate::snapshot::Snapshot;
@@ -34,19 +34,36 @@ pub struct PipelineOptions {
     /// A new view over a log of at most this many records is filled before the next record is applied; over a longer
     /// one beside everything else, unless the project runs on the event clock.
     pub backfill_at_once: u64,
+    /// Bytes that feature state may take in memory; of what is more, keys that were not used for a while are on disk
+    /// alone.
+    pub memory_bytes: u64,
+    /// A view whose state takes more bytes is kept in files of its own, of which a snapshot writes what changed; a
+    /// smaller one is written as a whole.
+    pub whole_up_to: u64,
 }
 
 impl PipelineOptions {
     /// The defaults: two shards, a snapshot every 50,000 records that take a twentieth of the time at most, 4,096
-    /// records that are read at once for a new view.
+    /// records that are read at once for a new view, no bound on memory, files for views above 8 MiB.
     pub fn new(data_dir: impl Into<PathBuf>) -> Self {
-        let data_dir = data_dir.into();
-        Self { data_dir, shards: 2, snapshot_every: 50_000, snapshot_rest: 20, backfill_at_once: 4_096 }
+        Self {
+            data_dir: data_dir.into(),
+            shards: 2,
+            snapshot_every: 50_000,
+            snapshot_rest: 20,
+            backfill_at_once: 4_096,
+            memory_bytes: u64::MAX,
+            whole_up_to: 8 << 20,
+        }
     }
 
     /// Where the log is.
     pub fn log_dir(&self) -> PathBuf {
         self.data_dir.join("log")
+    }
+
+    fn state_dir(&self) -> PathBuf {
+        self.data_dir.join("state")
     }
 
     fn snapshot_dir(&self) -> PathBuf {
@@ -138,7 +155,8 @@ impl Pipeline {
         blobs: Blobs,
         mut folds: Vec<Box<dyn Fold>>,
     ) -> Result<Self, PipelineError> {
-        let engine = Engine::new(options.shards);
+        let memory = Memory::new(options.memory_bytes, options.whole_up_to, &options.state_dir());
+        let engine = Engine::within(options.shards, memory);
         let pace = Pace::new(options.snapshot_every, options.snapshot_rest);
         let shared = Arc::new(Shared {
             declared: RwLock::default(),

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::{Object, Slot, fold, merge, value};
 use crate::Op;
-use crate::timeline::{Row, RowMut, Shape};
+use crate::timeline::{Row, RowMut, Shape, heap_bytes};
 
 /// The most buckets of a tile, and so of a feature.
 pub(super) const MOST: usize = 100;
@@ -53,6 +53,15 @@ impl Bucket {
 pub(crate) struct Buckets(Vec<Bucket>);
 
 impl Buckets {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let behind = |bucket: &Bucket| {
+            let rows = size_of_val(&*bucket.words) + size_of_val(&*bucket.objects);
+            32 + bucket.text.len() + rows + heap_bytes(&bucket.objects)
+        };
+        size_of::<Self>() + size_of::<Bucket>() * self.0.capacity() + self.0.iter().map(behind).sum::<usize>()
+    }
+
     pub(super) fn add(&mut self, inner: &Inner, text: &Arc<str>, event: Row<'_>, time: i64) {
         if let Some(mut row) = self.bucket(inner, xxh3_64(text.as_bytes()), text) {
             fold(&inner.slots, &mut row, event, time);

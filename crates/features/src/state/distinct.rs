@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::object::Item;
+use super::object::{Item, heap_bytes};
 
 /// Registers are chosen by this many bits of the hash: 4,096 of them, a standard error of 1.04 / √4096.
 const BITS: u32 = 12;
@@ -23,6 +23,12 @@ const FEW: usize = 16;
 pub(crate) struct Distinct(BTreeSet<Item>);
 
 impl Distinct {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        // The nodes of the tree are a third empty.
+        size_of::<Self>() + size_of::<Item>() * self.0.len() * 3 / 2 + heap_bytes(self.0.iter())
+    }
+
     pub(super) fn add(&mut self, item: Item) {
         self.0.insert(item);
     }
@@ -72,6 +78,15 @@ impl Default for ApproxDistinct {
 }
 
 impl ApproxDistinct {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let behind = match self {
+            Self::Coupons(coupons) => 4 * coupons.capacity(),
+            Self::Registers(registers) => registers.len(),
+        };
+        size_of::<Self>() + behind
+    }
+
     pub(super) fn add(&mut self, item: &Item) {
         let hash = match item {
             Item::Word(word) => xxh3_64(&word.to_le_bytes()),

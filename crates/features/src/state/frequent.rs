@@ -7,7 +7,7 @@
 use perennial_types::{DataType, Value};
 use serde::{Deserialize, Serialize};
 
-use super::object::{Item, compare, list};
+use super::object::{Item, compare, heap_bytes, list};
 
 /// How many counters are kept to tell the so many most frequent.
 pub(super) fn counters(most: usize) -> usize {
@@ -19,6 +19,12 @@ pub(super) fn counters(most: usize) -> usize {
 pub(crate) struct Frequent(Vec<(Item, u64)>);
 
 impl Frequent {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let items = heap_bytes(self.0.iter().map(|(item, _)| item));
+        size_of::<Self>() + size_of::<(Item, u64)>() * self.0.capacity() + items
+    }
+
     pub(super) fn add(&mut self, counters: usize, item: Item) {
         match self.0.binary_search_by(|(other, _)| other.cmp(&item)) {
             Ok(at) => self.0[at].1 += 1,

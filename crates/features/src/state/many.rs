@@ -4,7 +4,7 @@
 use perennial_types::DataType;
 use serde::{Deserialize, Serialize};
 
-use super::object::{Item, compare};
+use super::object::{Item, compare, heap_bytes};
 
 /// Times and values, in order of time, of equal times in order of arrival.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +21,12 @@ pub(super) struct Kept {
 }
 
 impl Ends {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let items = heap_bytes(self.0.iter().map(|(_, item)| item));
+        size_of::<Self>() + size_of::<(i64, Item)>() * self.0.capacity() + items
+    }
+
     pub(super) fn add(&mut self, kept: Kept, time: i64, item: Item) {
         if kept.distinct
             && let Some(at) = self.0.iter().position(|(_, other)| *other == item)
@@ -59,6 +65,11 @@ impl Ends {
 pub(crate) struct Extremes(Vec<Item>);
 
 impl Extremes {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + size_of::<Item>() * self.0.capacity() + heap_bytes(self.0.iter())
+    }
+
     pub(super) fn add(&mut self, data_type: DataType, most: usize, largest: bool, item: Item) {
         let before = |other: &Item| {
             let order = compare(data_type, other, &item);

@@ -41,6 +41,15 @@ pub(super) fn compare(data_type: DataType, a: &Item, b: &Item) -> Ordering {
     }
 }
 
+/// The bytes behind some items.
+pub(super) fn heap_bytes<'a>(items: impl Iterator<Item = &'a Item>) -> usize {
+    let behind = |item: &Item| match item {
+        Item::Word(_) => 0,
+        Item::Text(text) => 32 + text.len(),
+    };
+    items.map(behind).sum()
+}
+
 /// Items as a list.
 pub(super) fn list<'a>(data_type: DataType, items: impl Iterator<Item = &'a Item>) -> Value {
     let value = |item: &Item| match item {
@@ -74,6 +83,21 @@ pub(crate) enum Object {
 }
 
 impl Object {
+    /// About how many bytes it takes beside its own place.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => 32 + text.len(),
+            Self::Vector(values) => 32 + size_of_val(&**values),
+            Self::Ends(ends) => ends.bytes(),
+            Self::Extremes(extremes) => extremes.bytes(),
+            Self::Frequent(frequent) => frequent.bytes(),
+            Self::Buckets(buckets) => buckets.bytes(),
+            Self::Distinct(distinct) => distinct.bytes(),
+            Self::ApproxDistinct(distinct) => distinct.bytes(),
+            Self::Quantiles(quantiles) => quantiles.bytes(),
+        }
+    }
+
     /// The text, if it is one.
     pub(crate) fn text(&self) -> Option<&Arc<str>> {
         match self {

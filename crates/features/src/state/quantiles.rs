@@ -80,6 +80,11 @@ fn middle(key: i32, level: u8) -> f64 {
 }
 
 impl Quantiles {
+    /// About how many bytes it takes.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + 4 * self.keys.capacity() + 8 * self.counts.capacity()
+    }
+
     /// Count a finite value.
     pub fn add(&mut self, value: f64) {
         let key = (0..self.level).fold(bin(value), |key, _| collapsed(key));

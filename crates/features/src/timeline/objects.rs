@@ -4,6 +4,7 @@ use std::ops::{Deref, DerefMut, Range};
 
 use serde::{Deserialize, Serialize};
 
+use super::heap_bytes;
 use crate::state::Object;
 
 /// Places for objects, some of them taken. Without a place it is one word, since it lies in the state of every key.
@@ -20,6 +21,13 @@ impl Objects {
             let kept = &mut self.0.get_or_insert_default().0;
             kept.splice(at..at, std::iter::repeat_n(None, places));
         }
+    }
+
+    /// The bytes that it takes beside its own word.
+    pub(crate) fn bytes(&self) -> usize {
+        let places =
+            |kept: &Places| size_of::<Places>() + size_of_val(kept.0.as_slice()) + heap_bytes(&kept.0);
+        self.0.as_ref().map_or(0, |kept| places(kept))
     }
 
     /// Remove these places with what they hold.

@@ -85,7 +85,7 @@ fn aggregates() -> Vec<(usize, AggregateSpec)> {
     ]
 }
 
-fn view() -> Arc<View> {
+pub(crate) fn view() -> Arc<View> {
     let aggregates = aggregates().into_iter().map(|(_, aggregate)| aggregate).collect();
     View::compile(spec(aggregates), &source()).unwrap()
 }

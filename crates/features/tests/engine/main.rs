@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
 
+mod cold;
 mod declarations;
 mod definition;
 mod every_op;

@@ -5,6 +5,7 @@
 mod append;
 mod closed;
 mod crash;
+mod keyed;
 mod spike;
 
 use std::path::Path;

@@ -160,7 +160,7 @@ fn run(engine: &Engine, views: &[Arc<Filling>], reader: &LogReader) -> Result<()
         if waiting.get(&version).is_some_and(|known| Arc::ptr_eq(known, view)) {
             waiting.remove(&version);
             engine.views.write().insert(version, Arc::clone(&view.live));
-            let (view, keys) = (&view.live.view.spec().name, view.live.keys());
+            let (view, keys) = (&view.live.view.spec().name, view.live.amount().keys);
             tracing::info!(%view, version = version.short(), position = turn.0, keys, "a view is filled and live");
         }
     }
@@ -183,7 +183,7 @@ fn feed(
         let run: Vec<Record> = records.by_ref().take(STEP).collect::<Result<_, _>>()?;
         let Some(last) = run.last().map(|record| record.position) else { break };
         for view in views {
-            view.live.apply_records(&run)?;
+            view.live.apply_records(&run);
             view.position.store(last.0, Ordering::Relaxed);
         }
     }

@@ -157,12 +157,15 @@ impl World {
     /// The same from all the events up to a position, taken in one after the other.
     fn oracle(&self, name: &str, position: u64, minute: u64) -> Vec<Reading> {
         let (view, source) = self.declared.views()[&self.view(name).version()].clone();
-        let live = LiveView::new(view, source, 1);
+        let live = LiveView::new(view, source, 1, &Arc::new(Memory::unbounded()));
         for record in self.records.iter().filter(|record| record.position.0 <= position) {
-            live.apply_records(std::slice::from_ref(record)).unwrap();
+            live.apply_records(std::slice::from_ref(record));
         }
         let key = |zone: &str| EntityKey::from_values(&[Value::String(zone.into())]);
-        ["z0", "z1", "z2", "nowhere"].iter().map(|zone| live.read(&key(zone), time(minute))).collect()
+        ["z0", "z1", "z2", "nowhere"]
+            .iter()
+            .map(|zone| live.read(&key(zone), time(minute)).unwrap())
+            .collect()
     }
 }
 

@@ -5,6 +5,7 @@
 mod audits;
 mod history;
 mod ingest;
+mod memory;
 mod recent;
 mod recovery;
 mod replacement;

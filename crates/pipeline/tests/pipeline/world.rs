@@ -95,6 +95,8 @@ pub(crate) struct World {
 pub(crate) struct Opening {
     pub(crate) snapshot_every: Option<u64>,
     pub(crate) shards: Option<usize>,
+    /// The bound on feature state; with one, every view has files of its own.
+    pub(crate) memory_bytes: Option<u64>,
     pub(crate) folds: Vec<Box<dyn Fold>>,
 }
 
@@ -117,6 +119,9 @@ impl World {
         options.snapshot_every = opening.snapshot_every.unwrap_or(u64::MAX >> 1);
         options.snapshot_rest = 0;
         options.shards = opening.shards.unwrap_or(2);
+        if let Some(bytes) = opening.memory_bytes {
+            (options.memory_bytes, options.whole_up_to) = (bytes, 0);
+        }
         // Small segments, so that some of the history is closed.
         let log = LogOptions { segment_bytes: 40_000, ..LogOptions::new(options.log_dir()) };
         let blobs = Blobs::open(&data.join("blobs"))?;
