@@ -4,9 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use perennial_log::decode::{decode_events, decode_row};
 use perennial_log::formats::{MessageDecoder, differences};
-use perennial_types::{
-    AvailableAt, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, WriterSchema,
-};
+use perennial_types::{Format, KafkaStream, Schema, SourceSpec, StreamSpec, Timestamp, WriterSchema};
 
 const COLUMNS: [(&str, &str); 10] = [
     ("id", "string"),
@@ -67,15 +65,7 @@ fn stream(format: Format) -> KafkaStream {
 }
 
 fn source(stream: StreamSpec) -> SourceSpec {
-    SourceSpec {
-        name: "rides".into(),
-        schema: SCHEMA.clone(),
-        id: Some("id".into()),
-        event_time: "at".into(),
-        available_at: AvailableAt::Arrival,
-        stream,
-        retention: TimeSpan::from_days(1),
-    }
+    SourceSpec { id: Some("id".into()), stream, ..SourceSpec::new("rides", SCHEMA.clone(), "at") }
 }
 
 const ARRIVAL: Timestamp = Timestamp::from_micros(7);

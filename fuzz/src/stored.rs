@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use perennial_features::{AggregateSpec, EntityKey, Event, Op, Shard, Tail, View, ViewSpec, WindowSpec};
 use perennial_log::{Files, Log, LogOptions, LogReader};
 use perennial_testkit::FaultyFiles;
-use perennial_types::{AvailableAt, Position, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, Value};
+use perennial_types::{Position, Schema, SourceSpec, TimeSpan, Timestamp, Value};
 
 const DIRECTORY: &str = "/log";
 
@@ -73,15 +73,8 @@ pub(crate) fn parquet(data: &[u8]) {
 }
 
 static VIEW: LazyLock<Arc<View>> = LazyLock::new(|| {
-    let source = SourceSpec {
-        name: "rides".into(),
-        schema: Schema::parse(&[("user", "string"), ("fare", "double")]).expect("a schema"),
-        id: None,
-        event_time: "at".into(),
-        available_at: AvailableAt::Arrival,
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(90),
-    };
+    let schema = Schema::parse(&[("user", "string"), ("fare", "double")]).expect("a schema");
+    let source = SourceSpec::new("rides", schema, "at");
     let aggregate = AggregateSpec {
         name: "fare".into(),
         ops: vec![Op::Sum, Op::Min, Op::Stddev, Op::First],

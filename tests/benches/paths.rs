@@ -15,7 +15,7 @@ use perennial_learn::{
 };
 use perennial_log::{Batch, Durability, Log, LogOptions, Order, SystemFiles};
 use perennial_types::{
-    AvailableAt, Entry, Position, Schema, SourceSpec, Stream, StreamSpec, TimeSpan, Timestamp, Value,
+    Entry, Position, Schema, SourceSpec, Stream, TimeSpan, Timestamp, Value,
     unit_draw,
 };
 
@@ -77,15 +77,8 @@ fn expressions() -> Result<()> {
 
 /// A view of three aggregates over two windows, ten thousand keys, a day of events.
 fn features() -> Result<()> {
-    let source = SourceSpec {
-        name: "payments".into(),
-        schema: Schema::parse(&[("at", "timestamp"), ("user", "int64"), ("amount", "double")])?,
-        id: None,
-        event_time: "at".into(),
-        available_at: AvailableAt::Arrival,
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(40),
-    };
+    let schema = Schema::parse(&[("at", "timestamp"), ("user", "int64"), ("amount", "double")])?;
+    let source = SourceSpec::new("payments", schema, "at");
     let spec = ViewSpec {
         name: "spending".into(),
         entity: vec!["user".into()],

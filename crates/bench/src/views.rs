@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use perennial_features::{AggregateSpec, Op, Tail, View, ViewSpec};
-use perennial_types::{AvailableAt, Schema, SourceSpec, StreamSpec, TimeSpan};
+use perennial_types::{Schema, SourceSpec, TimeSpan};
 
 /// The name of the only source.
 pub(crate) const SOURCE: &str = "payments";
@@ -66,15 +66,7 @@ fn aggregate(name: &str, of: &str, ops: &[Op], windows: &[&str], tail: Tail) -> 
 }
 
 fn compile(columns: &[(&str, &str)], aggregates: Vec<AggregateSpec>) -> Result<Arc<View>> {
-    let source = SourceSpec {
-        name: SOURCE.into(),
-        schema: Schema::parse(columns)?,
-        id: None,
-        event_time: "ts".into(),
-        available_at: AvailableAt::Arrival,
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(400),
-    };
+    let source = SourceSpec::new(SOURCE, Schema::parse(columns)?, "ts");
     let spec = ViewSpec {
         name: "user".into(),
         entity: vec!["user_id".into()],

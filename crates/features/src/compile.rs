@@ -11,6 +11,7 @@ use perennial_types::{Column, ContentHash, DataType, Schema, SourceSpec, did_you
 
 use crate::inputs::Inputs;
 use crate::layout::{Lane, Layout, Wanted};
+use crate::streams::Derivation;
 use crate::view::View;
 use crate::{FeatureError, ViewSpec};
 
@@ -53,13 +54,16 @@ fn version(
 ) -> Result<ContentHash, FeatureError> {
     let mut read: BTreeSet<usize> = inputs.columns.iter().flat_map(Expr::columns).copied().collect();
     read.extend(entity.iter().chain(&inputs.carried));
-    read.extend(source.schema.index_of(&source.event_time));
+    read.extend(source.event_time.column().and_then(|column| source.schema.index_of(column)));
     let columns: Vec<&Column> = read.iter().map(|i| &source.schema.columns()[*i]).collect();
     let json = serde_json::to_vec(&(spec, &source.event_time, columns)).map_err(|error| {
         let problem = format!("it cannot be written as JSON: {error}");
         FeatureError::Declaration { view: spec.name.to_string(), field: "name".into(), problem }
     })?;
-    Ok(ContentHash::of_parts([ENGINE, &json]))
+    // What a derived source follows from is part of what its views are.
+    let derivation = Derivation::identity(source);
+    let derivation = derivation.as_ref().map(|hash| hash.as_bytes().as_slice());
+    Ok(ContentHash::of_parts([ENGINE, json.as_slice()].into_iter().chain(derivation)))
 }
 
 /// What the expressions of a lane say.

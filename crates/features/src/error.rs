@@ -2,7 +2,7 @@
 
 use perennial_types::Kind;
 
-/// A fault of a declared view, or of bytes that should be saved state.
+/// A fault of a declared view or source, or of bytes that should be saved state.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FeatureError {
     /// A view that cannot be computed as declared.
@@ -11,6 +11,16 @@ pub enum FeatureError {
         /// The view.
         view: String,
         /// The field of its declaration, as a path: `aggregates[0].of`.
+        field: String,
+        /// What is wrong, and what would help.
+        problem: String,
+    },
+    /// A source that cannot follow from others as declared.
+    #[error("source {name:?}, {field}: {problem}")]
+    Source {
+        /// The source.
+        name: String,
+        /// The field of its declaration, as a path: `stream.join.on[0]`.
         field: String,
         /// What is wrong, and what would help.
         problem: String,
@@ -24,7 +34,7 @@ impl FeatureError {
     /// What the caller can do about it.
     pub fn kind(&self) -> Kind {
         match self {
-            Self::Declaration { .. } => Kind::Invalid,
+            Self::Declaration { .. } | Self::Source { .. } => Kind::Invalid,
             Self::Snapshot(_) => Kind::Internal,
         }
     }

@@ -44,17 +44,10 @@
 //!
 //! ```
 //! use perennial_features::{AggregateSpec, EntityKey, Event, Op, Shard, Tail, View, ViewSpec};
-//! use perennial_types::{AvailableAt, Position, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, Value};
+//! use perennial_types::{Position, Schema, SourceSpec, TimeSpan, Timestamp, Value};
 //!
-//! let source = SourceSpec {
-//!     name: "demand".into(),
-//!     schema: Schema::parse(&[("hour", "timestamp"), ("slot", "int64"), ("cnt", "int64")])?,
-//!     id: None,
-//!     event_time: "hour".into(),
-//!     available_at: AvailableAt::Arrival,
-//!     stream: StreamSpec::Http {},
-//!     retention: TimeSpan::from_days(400),
-//! };
+//! let schema = Schema::parse(&[("hour", "timestamp"), ("slot", "int64"), ("cnt", "int64")])?;
+//! let source = SourceSpec::new("demand", schema, "hour");
 //! let view = View::compile(
 //!     ViewSpec {
 //!         name: "slot_demand".into(),
@@ -118,12 +111,14 @@ mod tiles;
 mod timeline;
 mod totals;
 mod view;
+mod watermark;
 mod window;
 mod window_spec;
 
 pub mod parity;
 pub mod point_in_time;
 pub mod skew;
+pub mod streams;
 
 pub use batch::Batch;
 pub use cold::{Counters, Holding, Leaving};
@@ -131,9 +126,11 @@ pub use error::FeatureError;
 pub use key::{EntityKey, shard_of};
 pub use key_state::KeyState;
 pub use op::{Op, Parameter, Rank};
+pub use perennial_types::NamedExpr;
 pub use shard::{Event, Reading, Shard};
-pub use spec::{AggregateSpec, NamedExpr, Tail, ViewSpec};
+pub use spec::{AggregateSpec, Tail, ViewSpec};
 pub use state::Quantiles;
 pub use view::View;
+pub use watermark::{SourceTime, watermark_of};
 pub use window::ReadRoom;
 pub use window_spec::WindowSpec;

@@ -240,7 +240,7 @@ fn same_definition(old: &View, new: &View, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use perennial_types::{AvailableAt, Schema, SourceSpec, StreamSpec};
+    use perennial_types::{Schema, SourceSpec};
 
     use super::*;
     use crate::{AggregateSpec, NamedExpr, Op, Tail, ViewSpec};
@@ -275,15 +275,7 @@ mod tests {
     }
 
     fn source() -> SourceSpec {
-        SourceSpec {
-            name: "rides".into(),
-            schema: Schema::default(),
-            id: None,
-            event_time: "".into(),
-            available_at: AvailableAt::Arrival,
-            stream: StreamSpec::Http {},
-            retention: TimeSpan::from_days(400),
-        }
+        SourceSpec::new("rides", Schema::default(), "")
     }
 
     fn compared(reads: u64, fare: f64) -> Parity {

@@ -187,7 +187,7 @@ impl Histories {
             range.end += 1;
         }
         for range in &ranges {
-            past[range.clone()].sort_unstable_by_key(|event| (event.moment, event.position));
+            past[range.clone()].sort_unstable_by_key(|event| (event.moment, event.position, event.row));
         }
         Self { past, ranges }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use perennial_types::NamedExpr;
 use serde::{Deserialize, Serialize};
 
 use crate::{Op, WindowSpec};
@@ -21,15 +22,6 @@ pub struct ViewSpec {
     pub aggregates: Vec<AggregateSpec>,
     /// Expressions over the aggregates' names (without the view's prefix).
     pub derived: Vec<NamedExpr>,
-}
-
-/// A named SQL expression.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct NamedExpr {
-    /// The name it is known by.
-    pub name: Arc<str>,
-    /// SQL text.
-    pub expr: Arc<str>,
 }
 
 /// A declared aggregate: every op over every window is one feature.

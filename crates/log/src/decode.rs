@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use perennial_types::{
-    AvailableAt, Entry, Kind, Row, RowError, Schema, SourceSpec, Stream, Timestamp, Value,
+    AvailableAt, Entry, EventTime, Kind, Row, RowError, Schema, SourceSpec, Stream, TimeSpan, Timestamp,
+    Value,
 };
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -39,6 +40,19 @@ pub enum DecodeError {
         role: &'static str,
         /// What is wrong with it.
         problem: &'static str,
+    },
+    /// Dated further into the future than the source allows.
+    #[error(
+        "it is dated {event_time}, more than {bound} after {available_at}, when it became known; \
+         at_most_ahead of the source says how far ahead is right"
+    )]
+    Ahead {
+        /// When it says it happened.
+        event_time: Timestamp,
+        /// When it became known.
+        available_at: Timestamp,
+        /// How far after that it may be dated.
+        bound: TimeSpan,
     },
 }
 
@@ -90,6 +104,16 @@ pub(crate) fn entry_of(source: &SourceSpec, row: &Row, arrival: Timestamp) -> Re
         AvailableAt::Arrival => arrival,
         AvailableAt::Column(column) => time_of(source, row, column, "available_at")?,
     };
+    let event_time = match &source.event_time {
+        EventTime::Arrival => available_at,
+        EventTime::Column(column) => time_of(source, row, column, "event time")?,
+    };
+    match source.at_most_ahead {
+        Some(bound) if event_time > available_at + bound => {
+            return Err(DecodeError::Ahead { event_time, available_at, bound });
+        }
+        Some(_) | None => {}
+    }
     // Room for most rows without growing.
     let mut payload = Vec::with_capacity(32 * row.len());
     source.schema.write_json(row, &mut payload);
@@ -97,7 +121,7 @@ pub(crate) fn entry_of(source: &SourceSpec, row: &Row, arrival: Timestamp) -> Re
         stream: Stream::Event,
         source: Arc::clone(&source.name),
         key: Arc::default(),
-        event_time: time_of(source, row, &source.event_time, "event time")?,
+        event_time,
         available_at,
         id: id_of(source, row)?,
         payload,
@@ -150,7 +174,7 @@ fn id_of(source: &SourceSpec, row: &Row) -> Result<Arc<str>, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use perennial_types::{LARGEST_DOUBLE, Schema, StreamSpec, TimeSpan};
+    use perennial_types::{LARGEST_DOUBLE, Schema};
     use proptest::prelude::*;
 
     use super::*;
@@ -158,13 +182,9 @@ mod tests {
     fn source(available_at: AvailableAt) -> SourceSpec {
         let columns = [("event_id", "string"), ("hour", "timestamp"), ("cnt", "int64"), ("temp", "double?")];
         SourceSpec {
-            name: "demand".into(),
-            schema: Schema::parse(&columns).unwrap(),
             id: Some("event_id".into()),
-            event_time: "hour".into(),
             available_at,
-            stream: StreamSpec::Http {},
-            retention: TimeSpan::from_days(400),
+            ..SourceSpec::new("demand", Schema::parse(&columns).unwrap(), "hour")
         }
     }
 
@@ -187,6 +207,31 @@ mod tests {
         let by_column = source(AvailableAt::Column("hour".into()));
         let entry = decode_events(&by_column, ROW.as_bytes(), ARRIVAL).remove(0).unwrap();
         assert_eq!(entry.available_at, entry.event_time);
+    }
+
+    #[test]
+    fn an_event_may_be_dated_ahead_of_its_arrival_by_no_more_than_the_source_allows() {
+        let bounded =
+            SourceSpec { at_most_ahead: Some(TimeSpan::from_secs(600)), ..source(AvailableAt::Arrival) };
+        let hour = Timestamp::parse("2011-01-01T05:00:00Z").unwrap();
+        let decode = |arrival| decode_events(&bounded, ROW.as_bytes(), arrival).remove(0);
+        assert!(decode(hour - TimeSpan::from_secs(600)).is_ok());
+        let letter = decode(hour - TimeSpan::from_secs(601)).unwrap_err();
+        assert_eq!(
+            letter.reason,
+            "it is dated 2011-01-01T05:00:00Z, more than 10m after 2011-01-01T04:49:59Z, when it became known; \
+             at_most_ahead of the source says how far ahead is right"
+        );
+        // Of imported history the bound is against its own time of becoming known.
+        let known = SourceSpec { available_at: AvailableAt::Column("hour".into()), ..bounded };
+        assert!(decode_events(&known, ROW.as_bytes(), Timestamp::MIN).remove(0).is_ok());
+    }
+
+    #[test]
+    fn rows_without_a_time_of_their_own_happen_when_they_become_known() {
+        let table = SourceSpec { event_time: EventTime::Arrival, ..source(AvailableAt::Arrival) };
+        let entry = decode_events(&table, ROW.as_bytes(), ARRIVAL).remove(0).unwrap();
+        assert_eq!(entry.event_time, ARRIVAL);
     }
 
     #[test]

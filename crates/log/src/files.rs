@@ -262,21 +262,17 @@ impl ParquetRows {
 mod tests {
     use std::io::Write;
 
-    use perennial_types::{AvailableAt, StreamSpec, TimeSpan, Timestamp};
+    use perennial_types::{AvailableAt, Timestamp};
     use serde_json::json;
 
     use super::*;
     use crate::table::write_table;
 
     fn source() -> SourceSpec {
+        let schema = Schema::parse(&[("at", "timestamp"), ("cnt", "int64"), ("temp", "double?")]).unwrap();
         SourceSpec {
-            name: "demand".into(),
-            schema: Schema::parse(&[("at", "timestamp"), ("cnt", "int64"), ("temp", "double?")]).unwrap(),
-            id: None,
-            event_time: "at".into(),
             available_at: AvailableAt::Column("at".into()),
-            stream: StreamSpec::Http {},
-            retention: TimeSpan::from_days(1),
+            ..SourceSpec::new("demand", schema, "at")
         }
     }
 

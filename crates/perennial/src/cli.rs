@@ -298,7 +298,7 @@ pub(crate) enum Question {
         #[command(flatten)]
         server: Server,
     },
-    /// The declared sources: lag behind their topics, trouble, dead letters
+    /// The declared sources: watermarks, late events, lag behind their topics, trouble, dead letters
     Sources {
         #[command(flatten)]
         server: Server,

@@ -19,12 +19,12 @@ use parking_lot::{Mutex, RwLock};
 use perennial_features::parity::Parity;
 use perennial_features::{EntityKey, Event, ReadRoom, Reading, View};
 use perennial_log::LogReader;
-use perennial_log::decode::decode_row;
 use perennial_project::ClockKind;
-use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp, Value};
+use perennial_types::{ContentHash, Position, Record, SourceSpec, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use self::live::{LiveView, SavedView};
+use crate::feed::Feed;
 use crate::{Declared, Fold, PipelineError};
 use backfill::Backfills;
 use canary::Canaries;
@@ -44,6 +44,9 @@ pub struct Engine {
     turn: Arc<Mutex<Position>>,
     backfills: Arc<Backfills>,
     canaries: Arc<Canaries>,
+    /// The sources of the views, by the keys of their feeds. Old and new versions of a view may read a source by
+    /// different schemas.
+    feeds: Arc<Mutex<BTreeMap<ContentHash, Feed>>>,
     shards: usize,
     memory: Arc<Memory>,
 }
@@ -76,46 +79,6 @@ pub struct MemoryState {
     pub disk_reads: u64,
 }
 
-/// A decoded event of the log.
-pub(crate) struct DecodedEvent {
-    row: Vec<Value>,
-    position: Position,
-    event_time: Timestamp,
-    available_at: Timestamp,
-}
-
-impl DecodedEvent {
-    pub(crate) fn decode(source: &SourceSpec, record: &Record) -> Result<Self, PipelineError> {
-        let row = decode_row(source, &record.entry.payload)
-            .map_err(|error| PipelineError::record(record.position, error))?;
-        let (event_time, available_at) = (record.entry.event_time, record.entry.available_at);
-        Ok(Self { row, position: record.position, event_time, available_at })
-    }
-
-    /// The events of a source among some records.
-    fn of_source(source: &SourceSpec, records: &[Record]) -> Result<Vec<Self>, PipelineError> {
-        let own =
-            |record: &&Record| record.entry.stream == Stream::Event && record.entry.source == source.name;
-        records.iter().filter(own).map(|record| Self::decode(source, record)).collect()
-    }
-
-    /// The key that stands in these columns; nothing when one of them is NULL.
-    pub(crate) fn key(&self, columns: &[usize]) -> Option<EntityKey> {
-        let values: Vec<Value> = columns.iter().map(|column| self.row[*column].clone()).collect();
-        (!values.iter().any(Value::null)).then(|| EntityKey::from_values(&values))
-    }
-
-    pub(crate) fn as_event<'a>(&'a self, source: &'a SourceSpec) -> Event<'a> {
-        Event {
-            position: self.position,
-            source: &source.name,
-            row: &self.row,
-            event_time: self.event_time,
-            available_at: self.available_at,
-        }
-    }
-}
-
 impl Engine {
     /// No views yet; every view's keys will be spread over `shards` (at least one).
     pub fn new(shards: usize) -> Self {
@@ -126,6 +89,7 @@ impl Engine {
     pub(crate) fn within(shards: usize, memory: Memory) -> Self {
         Self {
             views: Arc::default(),
+            feeds: Arc::default(),
             turn: Arc::default(),
             backfills: Arc::default(),
             canaries: Arc::default(),
@@ -244,33 +208,44 @@ impl Engine {
         self.views.read().get(&view)?.trouble().map(str::to_owned)
     }
 
+    /// How many rows each source keeps that follows from others or passes repetitions over: what waits in joins, what
+    /// rows are enriched by, what was seen.
+    pub fn kept_rows(&self) -> BTreeMap<Arc<str>, usize> {
+        let feeds = self.feeds.lock();
+        let mut kept = BTreeMap::new();
+        for feed in feeds.values() {
+            if let Some(rows) = feed.kept() {
+                *kept.entry(Arc::clone(&feed.source().name)).or_default() += rows;
+            }
+        }
+        kept
+    }
+
     /// Take the events of a run of records into every view of their sources.
     pub(crate) fn apply_events(&self, records: &[Record]) {
         let views: Vec<Arc<LiveView>> = self.views.read().values().cloned().collect();
-        // Old and new versions of a view may read the source by different schemas.
-        let mut decoded: Vec<(&SourceSpec, Result<Vec<DecodedEvent>, PipelineError>)> = Vec::new();
-        for live in &views {
-            let same = |(source, _): &(&SourceSpec, _)| {
-                source.name == live.source.name && source.schema == live.source.schema
-            };
-            if !decoded.iter().any(same) {
-                decoded.push((&live.source, DecodedEvent::of_source(&live.source, records)));
-            }
-        }
-        for (source, decoded) in &decoded {
-            let reads = |live: &&Arc<LiveView>| {
-                live.source.name == source.name && live.source.schema == source.schema
-            };
-            let views = views.iter().filter(reads);
-            match decoded {
-                Ok(decoded) => {
-                    let events: Vec<Event<'_>> = decoded.iter().map(|event| event.as_event(source)).collect();
+        self.feeds.lock().retain(|key, feed| {
+            let views = views.iter().filter(|live| live.feed == *key);
+            match feed.take(records) {
+                Ok(events) => {
+                    let events: Vec<Event<'_>> =
+                        events.iter().map(|event| event.as_event(feed.source())).collect();
                     views.for_each(|live| live.apply(&events));
+                    true
                 }
                 // A record that one source's schema cannot say is the trouble of those who read it by that schema.
-                Err(error) => views.for_each(|live| live.set_trouble(error.to_string())),
+                Err(error) => {
+                    views.for_each(|live| live.set_trouble(error.to_string()));
+                    false
+                }
             }
-        }
+        });
+    }
+
+    /// Have a view that is where the live ones are take part. Its feed has the state of the one that may be there.
+    fn serve(&self, live: Arc<LiveView>, feed: Feed) {
+        self.feeds.lock().entry(live.feed).or_insert(feed);
+        self.views.write().insert(live.view.version(), live);
     }
 
     /// Make exactly these views live. A new one is filled from the log by the code that runs live: at once, so that
@@ -287,11 +262,12 @@ impl Engine {
                 continue;
             }
             let live = LiveView::new(Arc::clone(view), Arc::clone(source), self.shards, &self.memory);
+            let mut feed = Feed::new(source)?;
             if history.at_once {
-                backfill(&live, history.reader, history.up_to)?;
-                self.views.write().insert(*version, live);
+                backfill(&live, &mut feed, history.reader, history.up_to)?;
+                self.serve(live, feed);
             } else {
-                later.push(live);
+                later.push((live, feed));
             }
         }
         self.views.write().retain(|version, _| wanted.contains_key(version));
@@ -299,6 +275,8 @@ impl Engine {
         if !later.is_empty() {
             backfill::start(self, later, history.reader, history.up_to);
         }
+        let views = self.views.read();
+        self.feeds.lock().retain(|key, _| views.values().any(|live| live.feed == *key));
         Ok(())
     }
 }
@@ -311,7 +289,12 @@ struct History<'a> {
     at_once: bool,
 }
 
-fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), PipelineError> {
+fn backfill(
+    live: &LiveView,
+    feed: &mut Feed,
+    reader: &LogReader,
+    up_to: Position,
+) -> Result<(), PipelineError> {
     if up_to == Position::START {
         return Ok(());
     }
@@ -321,7 +304,7 @@ fn backfill(live: &LiveView, reader: &LogReader, up_to: Position) -> Result<(), 
         if run.is_empty() {
             return Ok(());
         }
-        live.apply_records(&run);
+        live.apply_records(feed, &run);
     }
 }
 
@@ -342,6 +325,20 @@ struct Saved {
     position: Position,
     /// The live views by version; one that was being filled, or is in trouble, is filled anew.
     views: Vec<(ContentHash, SavedView)>,
+    /// The sources of the views, by the keys of their feeds.
+    feeds: Vec<(ContentHash, Vec<u8>)>,
+}
+
+impl Saved {
+    /// The feed of a source; nothing of one that was not saved and is read from the beginning of the log, as one that
+    /// follows from a source that has grown since. The views of such a source are filled anew.
+    fn feed(&self, source: &Arc<SourceSpec>, key: ContentHash) -> Option<Feed> {
+        if Feed::as_logged(source) {
+            return Feed::new(source).ok();
+        }
+        let (_, bytes) = self.feeds.iter().find(|(saved, _)| *saved == key)?;
+        Feed::load(source, bytes).ok()
+    }
 }
 
 impl EngineFold {
@@ -390,9 +387,12 @@ impl Fold for EngineFold {
         // No events come while the turn is held.
         let position = self.engine.turn.lock();
         let views: Vec<Arc<LiveView>> = self.engine.views.read().values().cloned().collect();
-        let mut saved = Saved { position: *position, views: Vec::new() };
+        let mut saved = Saved { position: *position, views: Vec::new(), feeds: Vec::new() };
         for live in views.iter().filter(|live| live.trouble().is_none()) {
             saved.views.push((live.view.version(), live.save(*position)?));
+        }
+        for (key, feed) in self.engine.feeds.lock().iter() {
+            saved.feeds.push((*key, feed.save()));
         }
         self.engine.memory.clear_away()?;
         postcard::to_stdvec(&saved).map_err(PipelineError::snapshot)
@@ -401,6 +401,7 @@ impl Fold for EngineFold {
     fn reset(&mut self) {
         self.revision = 0;
         self.engine.views.write().clear();
+        self.engine.feeds.lock().clear();
         self.engine.backfills.retain(|_| false);
         self.engine.canaries.set(&[]);
         *self.engine.turn.lock() = Position::START;
@@ -410,20 +411,28 @@ impl Fold for EngineFold {
         let saved: Saved = postcard::from_bytes(bytes).map_err(PipelineError::snapshot)?;
         let (shards, memory) = (self.engine.shards, &self.engine.memory);
         let between = (saved.position, self.reader.head());
-        let mut loaded = BTreeMap::new();
+        let (mut loaded, mut feeds) = (BTreeMap::new(), BTreeMap::new());
         for (version, (view, source)) in declared.views() {
             let found = saved.views.iter().find(|(saved, _)| saved == version);
+            let key = Feed::key(source);
+            let feed = match feeds.remove(&key) {
+                Some(feed) => Some(feed),
+                None => saved.feed(source, key),
+            };
+            let Some(feed) = feed else { continue };
             if let Some((_, saved)) = found
                 && let Some(live) = LiveView::load((view, source), saved, shards, memory, between)
             {
                 loaded.insert(*version, live);
             }
+            feeds.insert(key, feed);
         }
         let turn = Arc::clone(&self.engine.turn);
         let mut turn = turn.lock();
         *turn = saved.position;
         self.revision = declared.revision();
         *self.engine.views.write() = loaded;
+        *self.engine.feeds.lock() = feeds;
         self.engine.canaries.set(&declared.replacements());
         // One that the snapshot does not have, or not whole, is filled as a new one is.
         self.engine.set_views(declared.views(), &self.history(declared, saved.position))

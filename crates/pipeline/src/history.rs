@@ -102,6 +102,8 @@ fn read(
     taken: &mut HistoryTaken,
     history: &mut Vec<Entry>,
 ) -> Result<(), PipelineError> {
+    // Its rows became known when they happened, or when they say.
+    let source = &SourceSpec { at_most_ahead: None, ..source.clone() };
     let mut ids: HashSet<Arc<str>> = HashSet::new();
     let mut problems: Vec<String> = Vec::new();
     for path in files(base, &spec.files)? {

@@ -34,6 +34,7 @@ mod declared;
 mod engine;
 mod error;
 mod example;
+mod feed;
 mod fold;
 mod history;
 mod pace;
@@ -44,6 +45,7 @@ mod reference;
 mod served;
 mod skew;
 mod snapshot;
+mod source_times;
 mod sources;
 mod spine;
 mod training_set;
@@ -70,6 +72,7 @@ pub use served::{
     key_schema,
 };
 pub use skew::{Against, Audit, AuditOptions, Auditor, FeatureSkew, Skewed};
+pub use source_times::SourceTimes;
 pub use sources::{SourceStatus, Sources};
 pub use spine::{Filled, ReplayOptions, Spine, SpineReplay, SpineSummary, ViewVersion, Wanted};
 pub use training_set::{Builder, Rows, TrainingSet, feedback};

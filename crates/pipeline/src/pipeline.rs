@@ -17,6 +17,7 @@ use crate::engine::{EngineFold, Memory};
 use crate::pace::Pace;
 use crate::progress::{Progress, ProgressFold};
 use crate::snapshot::Snapshot;
+use crate::source_times::{SourceTimes, SourceTimesFold};
 use crate::{Declared, Engine, Fold, PipelineError};
 
 /// How a pipeline is kept.
@@ -83,6 +84,7 @@ struct Inner {
     engine: Engine,
     blobs: Blobs,
     progress: Progress,
+    times: SourceTimes,
     receipts: Receipts,
     /// The audits that follow it, as long as they do.
     audits: Mutex<WeakAudits>,
@@ -169,12 +171,13 @@ impl Pipeline {
         let apply = Box::new(move |records: &[Record]| on_apply.apply(records));
         let log = Log::open(Arc::new(SystemFiles), log_options, apply)?;
         let reader = log.reader();
-        let progress = Progress::default();
+        let (progress, times) = (Progress::default(), SourceTimes::default());
         let at_once = Position(shared.folds.lock().options.backfill_at_once);
         folds.insert(0, Box::new(EngineFold::new(engine.clone(), reader.clone(), at_once)));
         folds.insert(1, Box::new(ProgressFold(progress.clone())));
         let receipts = Receipts::default();
         folds.insert(2, Box::new(ReceiptsFold(receipts.clone())));
+        folds.insert(3, Box::new(SourceTimesFold::new(times.clone())));
         shared.folds.lock().folds = folds;
         shared.recover(&reader)?;
         // Who served before the restart serves after it.
@@ -189,6 +192,7 @@ impl Pipeline {
                 engine,
                 blobs,
                 progress,
+                times,
                 receipts,
                 audits,
                 redriving,
@@ -239,6 +243,11 @@ impl Pipeline {
     /// Where audits keep what they found.
     pub(crate) fn audits_file(&self) -> PathBuf {
         self.inner.shared.folds.lock().options.data_dir.join("audits")
+    }
+
+    /// How far the event time of every source has come.
+    pub fn source_times(&self) -> &SourceTimes {
+        &self.inner.times
     }
 
     /// To be held while dead letters are sent again.
@@ -349,6 +358,11 @@ impl Pipeline {
     pub fn ingest(&self, source: &str, body: &[u8], at: Timestamp) -> Result<Ingesting, PipelineError> {
         let declared = self.declared();
         let spec = source_of(&declared, source)?;
+        if let Some(derived) = spec.derived() {
+            let of: Vec<&str> = derived.operator.sources().into_iter().map(|name| &**name).collect();
+            let help = format!("its rows follow from {}; send to those", of.join(" and "));
+            return Err(PipelineError::Invalid(format!("source {source:?} takes no rows: {help}")));
+        }
         let order = match spec.available_at {
             AvailableAt::Arrival => Order::Clamp,
             AvailableAt::Column(_) => Order::Refuse,

@@ -103,7 +103,7 @@ struct Again {
 impl Again {
     fn new(source: Arc<SourceSpec>) -> Result<Self, PipelineError> {
         let messages = match &source.stream {
-            StreamSpec::Http {} => None,
+            StreamSpec::Http {} | StreamSpec::Derived(_) => None,
             StreamSpec::Kafka(stream) => {
                 let schemas =
                     Schemas::of(stream).map_err(|error| PipelineError::Invalid(error.to_string()))?;

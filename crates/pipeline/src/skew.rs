@@ -18,7 +18,7 @@ pub use against::Against;
 pub use figures::FeatureSkew;
 
 use crate::audits::Figures;
-use crate::engine::DecodedEvent;
+use crate::feed::{DecodedEvent, Feed};
 use crate::served::PredictionRecord;
 use crate::{Declared, PipelineError};
 use sample::Sample;
@@ -93,7 +93,7 @@ struct Query {
 
 struct Replayed {
     view: Arc<View>,
-    source: Arc<SourceSpec>,
+    feed: Feed,
     shards: Vec<Shard>,
     sample: RefCell<Sample>,
 }
@@ -283,23 +283,14 @@ impl Auditor {
     fn apply_event(&mut self, record: &Record) -> Result<(), PipelineError> {
         self.events += 1;
         let (name, at) = (&record.entry.source, record.entry.available_at);
-        // Old and new versions of a view may read the source by different schemas.
-        let mut decoded: Option<(Arc<SourceSpec>, DecodedEvent)> = None;
         let counted = self.figures.source(name);
         *counted.appended.at(at) += 1;
         if let Some(source) = self.sources.get(name) {
             let event = DecodedEvent::decode(source, record)?;
             Figures::row(&mut counted.columns, &source.schema, event.as_event(source).row, at);
-            decoded = Some((Arc::clone(source), event));
         }
-        for replayed in self.views.values_mut().filter(|view| view.source.name == *name) {
-            if decoded.as_ref().is_none_or(|(source, _)| source.schema != replayed.source.schema) {
-                let event = DecodedEvent::decode(&replayed.source, record)?;
-                decoded = Some((Arc::clone(&replayed.source), event));
-            }
-            if let Some((source, event)) = &decoded {
-                replayed.apply(&event.as_event(source));
-            }
+        for replayed in self.views.values_mut() {
+            replayed.apply(record)?;
         }
         Ok(())
     }
@@ -314,17 +305,12 @@ impl Auditor {
             if self.views.get(version).is_some_and(|replayed| replayed.sample.borrow().of(share)) {
                 continue;
             }
-            let (view, source) = (Arc::clone(view), Arc::clone(source));
+            let (view, feed) = (Arc::clone(view), Feed::new(source)?);
             let shards = (0..self.options.shards).map(|_| Shard::new(vec![Arc::clone(&view)])).collect();
             let sample = RefCell::new(Sample::new(share));
-            let mut replayed = Replayed { view, source, shards, sample };
+            let mut replayed = Replayed { view, feed, shards, sample };
             for record in reader.read(Position(1), up_to)? {
-                let record = record?;
-                if record.entry.stream == Stream::Event && record.entry.source == replayed.source.name {
-                    let event = DecodedEvent::decode(&replayed.source, &record)?;
-                    let source = Arc::clone(&replayed.source);
-                    replayed.apply(&event.as_event(&source));
-                }
+                replayed.apply(&record?)?;
             }
             self.views.insert(*version, replayed);
         }
@@ -385,11 +371,16 @@ impl Auditor {
 }
 
 impl Replayed {
-    fn apply(&mut self, event: &Event<'_>) {
+    fn apply(&mut self, record: &Record) -> Result<(), PipelineError> {
+        let events = self.feed.take(std::slice::from_ref(record))?;
+        let events: Vec<Event<'_>> = events.iter().map(|event| event.as_event(self.feed.source())).collect();
         let (count, sample) = (self.shards.len(), &self.sample);
         for (index, shard) in self.shards.iter_mut().enumerate() {
-            shard.apply(event, |key| shard_of(key, count) == index && sample.borrow_mut().takes(key.draw()));
+            shard.apply_batch(&events, |key| {
+                shard_of(key, count) == index && sample.borrow_mut().takes(key.draw())
+            });
         }
+        Ok(())
     }
 
     fn key(&self, json: &serde_json::Value) -> Result<EntityKey, String> {

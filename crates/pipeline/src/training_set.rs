@@ -15,8 +15,8 @@ use perennial_types::{Position, Record, Row, SourceSpec, Stream, TimeSpan, Times
 
 use crate::PipelineError;
 use crate::content::hash_of_rows;
-use crate::engine::DecodedEvent;
 use crate::example::Asked;
+use crate::feed::{Feed, logged};
 use crate::reference::REFERENCE_ROWS;
 use crate::served::{FeedbackRecord, PredictionRecord};
 
@@ -236,10 +236,10 @@ impl Builder<'_> {
             })?;
         let (indexes, queries): (Vec<usize>, Vec<Query>) = missing.into_iter().unzip();
         let mut replay = Replay::new(&lookup.view, &queries, Mode::AsServed);
+        let mut feed = Feed::new(source)?;
         for record in self.reader.read(Position(1), last)? {
-            let record = record?;
-            if record.entry.stream == Stream::Event && record.entry.source == source.name {
-                replay.take(&DecodedEvent::decode(source, &record)?.as_event(source));
+            for event in feed.take(std::slice::from_ref(&record?))? {
+                replay.take(&event.as_event(source));
             }
         }
         for (index, values) in indexes.into_iter().zip(replay.values()) {
@@ -268,8 +268,10 @@ impl Builder<'_> {
         let endpoint = [Stream::Prediction, Stream::Feedback]
             .map(|stream| format!("{}.{}", stream.name(), self.endpoint.name).into());
         let views = self.model.lookups.iter().map(|lookup| &lookup.view.spec().from);
+        let read = views.filter_map(|name| self.sources.iter().find(|source| source.name == *name));
+        let logged = read.flat_map(|source| logged(source));
         let mut sources: Vec<Arc<str>> =
-            views.map(|source| format!("{}.{source}", Stream::Event.name()).into()).collect();
+            logged.map(|source| format!("{}.{source}", Stream::Event.name()).into()).collect();
         sources.sort();
         sources.dedup();
         endpoint.into_iter().chain(sources).collect()

@@ -1,5 +1,6 @@
 //! Cross-checks of declarations: each notes faults and goes on.
 
+mod derived;
 mod endpoint;
 mod experiment;
 mod policy;

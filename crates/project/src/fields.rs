@@ -187,6 +187,11 @@ impl<'a> Item<'a> {
         keys.iter().any(|key| self.node.get(key).is_some())
     }
 
+    /// The keys of a map; none for anything else.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.node.entries().iter().map(|entry| entry.key.as_str())
+    }
+
     /// The text, if it is one; anything else is no fault.
     pub(crate) fn as_text(&self) -> Option<&'a str> {
         self.node.text()

@@ -32,6 +32,7 @@
 
 mod check;
 mod compile;
+mod derive;
 mod fault;
 mod fields;
 mod marks;

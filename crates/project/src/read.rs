@@ -1,6 +1,7 @@
 //! From files to declarations, without cross-checks.
 
 mod aggregate;
+mod derived;
 mod endpoint;
 mod experiment;
 mod model;
@@ -18,6 +19,7 @@ use perennial_features::ViewSpec;
 use perennial_policy::PolicySpec;
 use perennial_types::{SourceSpec, TimeSpan, did_you_mean, nearest};
 
+use crate::derive;
 use crate::fault::{self, Fault, Places, owner};
 use crate::fields::{Faults, Fields, Item};
 use crate::marks::Marks;
@@ -28,6 +30,9 @@ use crate::tree::{self, Node};
 /// The kinds of declarations that are read.
 const KINDS: [&str; 8] =
     ["Project", "Source", "FeatureView", "Model", "Endpoint", "Experiment", "Policy", "Report"];
+
+/// What drives a project's time, by name.
+const CLOCKS: [(&str, ClockKind); 2] = [("wall", ClockKind::Wall), ("event", ClockKind::Event)];
 
 /// What was read.
 pub(crate) struct Draft {
@@ -56,7 +61,7 @@ pub(crate) fn documents(files: &[(String, String)]) -> (Vec<Node>, Vec<Fault>) {
 pub(crate) fn draft(nodes: &[Node], complete: bool, guess: usize) -> Draft {
     let faults = Faults::default();
     faults.marks.borrow_mut().guess = guess;
-    let mut reading = Reading::new(&faults, tick_of(nodes));
+    let mut reading = Reading::new(&faults, tick_of(nodes), clock_of(nodes));
     if !complete {
         reading.any_kind_may_be_missing();
     }
@@ -66,7 +71,9 @@ pub(crate) fn draft(nodes: &[Node], complete: bool, guess: usize) -> Draft {
     let (mut project, places) = reading.end(complete);
     project.sort();
     let Faults { noted, marks } = faults;
-    Draft { project, faults: noted.into_inner(), places, marks: marks.into_inner() }
+    let mut marks = marks.into_inner();
+    derive::fill(&mut project, &mut marks);
+    Draft { project, faults: noted.into_inner(), places, marks }
 }
 
 impl Project {
@@ -88,6 +95,8 @@ struct Reading<'f> {
     names: Vec<(&'static str, String)>,
     /// What times that are not given are rounded to.
     tick: TimeSpan,
+    /// What drives the project's time.
+    clock: ClockKind,
     project: Option<Project>,
     sources: Vec<SourceSpec>,
     histories: BTreeMap<std::sync::Arc<str>, HistorySpec>,
@@ -101,12 +110,13 @@ struct Reading<'f> {
 }
 
 impl<'f> Reading<'f> {
-    fn new(faults: &'f Faults, tick: TimeSpan) -> Self {
+    fn new(faults: &'f Faults, tick: TimeSpan, clock: ClockKind) -> Self {
         Self {
             faults,
             places: Places::default(),
             names: Vec::new(),
             tick,
+            clock,
             project: None,
             sources: Vec::new(),
             histories: BTreeMap::new(),
@@ -179,7 +189,7 @@ impl<'f> Reading<'f> {
             "Source" => {
                 let history = source::history(&item).map(|history| (std::sync::Arc::clone(&name), history));
                 self.histories.extend(history);
-                self.sources.push(SourceSpec { name, ..source::read(&item, whole) });
+                self.sources.push(SourceSpec { name, ..source::read(&item, self.clock, whole) });
             }
             "FeatureView" => {
                 let (view, level) = view::read(&item);
@@ -274,8 +284,7 @@ fn default_tick() -> TimeSpan {
 
 fn project(item: &Item<'_>) -> Project {
     let (mut fields, name) = open(item, Item::name);
-    let clocks = [("wall", ClockKind::Wall), ("event", ClockKind::Event)];
-    let clock = fields.optional("clock").map_or(Some(ClockKind::Wall), |item| item.one_of(&clocks, &[]));
+    let clock = fields.optional("clock").map_or(Some(ClockKind::Wall), |item| item.one_of(&CLOCKS, &[]));
     let tick = fields.optional("tick").map_or(Some(default_tick()), |item| item.span());
     let audited = fields.optional("audit").map_or(Some(AUDITED), |item| audit(&item));
     fields.finish();
@@ -294,10 +303,22 @@ fn audit(item: &Item<'_>) -> Option<f64> {
 
 /// The tick that the documents declare, as far as it can be read.
 fn tick_of(nodes: &[Node]) -> TimeSpan {
-    let text = |node: &Node, field: &str| node.get(field).and_then(Node::text).map(str::to_owned);
-    let project = nodes.iter().find(|node| text(node, "kind").as_deref() == Some("Project"));
-    let tick = project.and_then(|node| TimeSpan::parse(&text(node, "tick")?).ok());
+    let tick = project_text(nodes, "tick").and_then(|text| TimeSpan::parse(text).ok());
     tick.filter(|tick| *tick > TimeSpan::ZERO).unwrap_or_else(default_tick)
+}
+
+/// The clock that the documents declare, as far as it can be read.
+fn clock_of(nodes: &[Node]) -> ClockKind {
+    let named =
+        project_text(nodes, "clock").and_then(|text| CLOCKS.into_iter().find(|(name, _)| *name == text));
+    named.map_or_else(ClockKind::default, |(_, clock)| clock)
+}
+
+/// A field of the project that is a text.
+fn project_text<'n>(nodes: &'n [Node], field: &str) -> Option<&'n str> {
+    let text = |node: &'n Node, field: &str| node.get(field).and_then(Node::text);
+    let project = nodes.iter().find(|node| text(node, "kind") == Some("Project"))?;
+    text(project, field)
 }
 
 /// The values of a choice with their names, as `one_of` wants them.

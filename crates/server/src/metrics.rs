@@ -21,6 +21,11 @@ const EVENT_ROWS: &str = "perennial_event_rows_total";
 const SOURCE_MESSAGES: &str = "perennial_source_messages_total";
 const SOURCE_LAG: &str = "perennial_source_lag_records";
 const SOURCE_PARTITIONS: &str = "perennial_source_partitions";
+const SOURCE_EVENTS: &str = "perennial_source_events";
+const SOURCE_LATE: &str = "perennial_source_late_events";
+const SOURCE_WATERMARK: &str = "perennial_source_watermark_seconds";
+const SOURCE_KEPT: &str = "perennial_source_kept_rows";
+const WATERMARK: &str = "perennial_watermark_seconds";
 const DEAD_LETTERS: &str = "perennial_dead_letters";
 const PREDICTIONS: &str = "perennial_predictions_total";
 const FEEDBACK: &str = "perennial_feedback_total";
@@ -189,6 +194,7 @@ impl Present<'_> {
         describe_gauge!(LINEAGE_PROJECTED, "Position up to which lineage shows the log");
         gauge!(LINEAGE_PROJECTED).set(self.projected.0 as f64);
         self.set_sources();
+        self.set_times();
         self.set_features();
         self.set_models();
         audits::set(self.pipeline, self.at);
@@ -215,6 +221,35 @@ impl Present<'_> {
         describe_gauge!(DEAD_LETTERS, "Rows of a source that were refused and are no events yet");
         for (source, outstanding, _) in self.pipeline.progress().letter_counts() {
             gauge!(DEAD_LETTERS, "source" => source.to_string()).set(outstanding as f64);
+        }
+    }
+
+    fn set_times(&self) {
+        describe_gauge!(SOURCE_EVENTS, "Events of a source in the log");
+        describe_gauge!(SOURCE_LATE, "Events that came when the source's watermark had passed them");
+        describe_gauge!(SOURCE_WATERMARK, "Watermark of a source, in seconds since 1970");
+        describe_gauge!(
+            SOURCE_KEPT,
+            "Rows that a source keeps for joins, for enriching, and to know repetitions"
+        );
+        for (source, rows) in self.pipeline.engine().kept_rows() {
+            gauge!(SOURCE_KEPT, "source" => source.to_string()).set(rows as f64);
+        }
+        describe_gauge!(WATERMARK, "The earliest watermark of the sources that are not idle");
+        let declared = self.pipeline.declared();
+        let Some(goal) = declared.goal() else { return };
+        let times = self.pipeline.source_times();
+        let seconds = |at: Timestamp| at.micros() as f64 / 1e6;
+        for spec in &goal.project.sources {
+            let Some(time) = times.get(&spec.name) else { continue };
+            gauge!(SOURCE_EVENTS, "source" => spec.name.to_string()).set(time.events() as f64);
+            gauge!(SOURCE_LATE, "source" => spec.name.to_string()).set(time.late() as f64);
+            if let Some(watermark) = time.watermark(spec.lateness) {
+                gauge!(SOURCE_WATERMARK, "source" => spec.name.to_string()).set(seconds(watermark));
+            }
+        }
+        if let Some(watermark) = times.watermark(&goal.project, self.at) {
+            gauge!(WATERMARK).set(seconds(watermark));
         }
     }
 

@@ -11,6 +11,7 @@
 //! assert_eq!(Timestamp::parse("2011-01-01T05:00:00Z").unwrap().to_string(), "2011-01-01T05:00:00Z");
 //! ```
 
+mod derived;
 mod error;
 mod hash;
 mod names;
@@ -22,6 +23,7 @@ mod source;
 mod time;
 mod value;
 
+pub use derived::{DedupeSpec, DerivedSpec, EnrichSpec, JoinSpec, KeyPair, NamedExpr, Operator, UnionPart};
 pub use error::Kind;
 pub use hash::{ContentHash, hash64, unit_draw};
 pub use names::{did_you_mean, nearest};
@@ -29,6 +31,6 @@ pub use record::{Entry, Position, Record, Stream};
 pub use rounded::Rounded;
 pub use schema::{Column, LARGEST_DOUBLE, Row, RowError, Schema, SchemaError};
 pub use secret::Secret;
-pub use source::{AvailableAt, Format, KafkaStream, SourceSpec, StreamSpec, WriterSchema};
+pub use source::{AvailableAt, EventTime, Format, KafkaStream, SourceSpec, StreamSpec, WriterSchema};
 pub use time::{Clock, TimeError, TimeSpan, Timestamp};
 pub use value::{AsJson, DataType, Element, Value};

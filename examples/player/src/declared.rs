@@ -103,7 +103,10 @@ impl Declared {
             let source = self.sources.iter().find(|source| &*source.name == sent.source);
             let source = source.with_context(|| format!("the project has no source {:?}", sent.source))?;
             let row = source.schema.decode_json(&sent.event)?;
-            let event_time = instant(&source.schema, &row, &source.event_time)?;
+            let event_time = match source.event_time.column() {
+                Some(column) => instant(&source.schema, &row, column)?,
+                None => sent.at,
+            };
             let position = Position(index as u64 + 1);
             Ok(Told { position, source: &source.name, row, event_time, available_at: sent.at })
         };

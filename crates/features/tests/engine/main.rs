@@ -13,4 +13,5 @@ mod replay;
 mod retail;
 mod setup;
 mod shared;
+mod streams;
 mod windows;

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use perennial_features::point_in_time::{Mode, Query, replay};
 use perennial_features::{AggregateSpec, EntityKey, Event, Op, Tail, View, ViewSpec, WindowSpec};
-use perennial_types::{AvailableAt, Position, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, Value};
+use perennial_types::{AvailableAt, Position, Schema, SourceSpec, TimeSpan, Timestamp, Value};
 
 use crate::shared;
 
@@ -29,13 +29,8 @@ const OF_MERCHANTS: [Golden; 2] =
 fn source() -> SourceSpec {
     let columns = [("user_id", "string"), ("merchant_id", "string"), ("amount", "double")];
     SourceSpec {
-        name: "payments".into(),
-        schema: Schema::parse(&columns).unwrap(),
-        id: None,
-        event_time: "event_ms".into(),
         available_at: AvailableAt::Column("arrival_ms".into()),
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(90),
+        ..SourceSpec::new("payments", Schema::parse(&columns).unwrap(), "event_ms")
     }
 }
 

@@ -6,9 +6,7 @@ use std::sync::Arc;
 use perennial_features::{
     AggregateSpec, EntityKey, Event, NamedExpr, Op, Shard, Tail, View, ViewSpec, WindowSpec,
 };
-use perennial_types::{
-    AvailableAt, DataType, Position, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, Value,
-};
+use perennial_types::{AvailableAt, DataType, Position, Schema, SourceSpec, TimeSpan, Timestamp, Value};
 
 use crate::shared;
 
@@ -23,13 +21,8 @@ fn source() -> SourceSpec {
         ("first_line", "boolean"),
     ];
     SourceSpec {
-        name: "retail".into(),
-        schema: Schema::parse(&columns).unwrap(),
-        id: None,
-        event_time: "event_time".into(),
         available_at: AvailableAt::Column("event_time".into()),
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(400),
+        ..SourceSpec::new("retail", Schema::parse(&columns).unwrap(), "event_time")
     }
 }
 

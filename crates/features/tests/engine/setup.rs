@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use perennial_features::{AggregateSpec, EntityKey, Event, NamedExpr, Op, Shard, Tail, View, ViewSpec};
-use perennial_types::{AvailableAt, Position, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp, Value};
+use perennial_types::{Position, Schema, SourceSpec, TimeSpan, Timestamp, Value};
 use proptest::prelude::*;
 
 pub(crate) const SECOND: i64 = 1_000_000;
@@ -47,15 +47,7 @@ impl Sample {
 pub(crate) fn source() -> SourceSpec {
     let columns =
         [("key", "int64"), ("x", "double?"), ("n", "int64?"), ("text", "string?"), ("list", "list<double>?")];
-    SourceSpec {
-        name: "samples".into(),
-        schema: Schema::parse(&columns).unwrap(),
-        id: None,
-        event_time: "at".into(),
-        available_at: AvailableAt::Arrival,
-        stream: StreamSpec::Http {},
-        retention: TimeSpan::from_days(400),
-    }
+    SourceSpec::new("samples", Schema::parse(&columns).unwrap(), "at")
 }
 
 pub(crate) fn spans(windows: &[&str]) -> Vec<TimeSpan> {

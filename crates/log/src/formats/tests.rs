@@ -1,7 +1,7 @@
 //! Claims about messages, with the reference crates as oracles.
 
 use apache_avro::types::Value as AvroValue;
-use perennial_types::{AvailableAt, StreamSpec, TimeSpan};
+use perennial_types::StreamSpec;
 use proptest::prelude::*;
 use prost_reflect::prost::Message as _;
 use prost_reflect::{DynamicMessage, Value as ProtobufValue};
@@ -23,13 +23,9 @@ fn stream(format: Format) -> KafkaStream {
 
 fn source(columns: &[(&str, &str)], stream: &KafkaStream) -> Arc<SourceSpec> {
     Arc::new(SourceSpec {
-        name: "rides".into(),
-        schema: Schema::parse(columns).unwrap(),
         id: Some("id".into()),
-        event_time: "at".into(),
-        available_at: AvailableAt::Arrival,
         stream: StreamSpec::Kafka(stream.clone()),
-        retention: TimeSpan::from_days(1),
+        ..SourceSpec::new("rides", Schema::parse(columns).unwrap(), "at")
     })
 }
 

@@ -296,5 +296,5 @@ fn source_of<'a>(declared: &'a Declared, name: &str) -> Option<&'a SourceSpec> {
 fn letter_time(source: &SourceSpec, payload: &[u8]) -> Option<Timestamp> {
     let letter = DeadLetter::of_payload(payload).ok()?;
     let row: serde_json::Value = serde_json::from_slice(&letter.original).ok()?;
-    Timestamp::parse(row.get(&*source.event_time)?.as_str()?).ok()
+    Timestamp::parse(row.get(&**source.event_time.column()?)?.as_str()?).ok()
 }

@@ -15,6 +15,7 @@ use perennial_types::{ContentHash, Position, Record};
 
 use super::{Engine, LiveView};
 use crate::PipelineError;
+use crate::feed::Feed;
 
 /// So close behind the live views the rest is read while they wait: a few milliseconds.
 const NEAR: u64 = 1_000;
@@ -36,6 +37,8 @@ pub(super) struct Backfills {
 /// A view on its way.
 struct Filling {
     live: Arc<LiveView>,
+    /// Its source, until it is live.
+    feed: Mutex<Option<Feed>>,
     /// Up to where it is filled.
     position: AtomicU64,
     /// Up to where it was to be filled when this was last looked at.
@@ -107,10 +110,15 @@ impl Backfills {
 }
 
 /// Fill views beside everything else, in one pass over the log. The caller has the turn of the live views.
-pub(super) fn start(engine: &Engine, views: Vec<Arc<LiveView>>, reader: &LogReader, target: Position) {
-    let filling = |live: Arc<LiveView>| {
+pub(super) fn start(
+    engine: &Engine,
+    views: Vec<(Arc<LiveView>, Feed)>,
+    reader: &LogReader,
+    target: Position,
+) {
+    let filling = |(live, feed)| {
         let (position, target) = (AtomicU64::new(0), AtomicU64::new(target.0));
-        Arc::new(Filling { live, position, target, failure: RwLock::default() })
+        Arc::new(Filling { live, feed: Mutex::new(Some(feed)), position, target, failure: RwLock::default() })
     };
     let views: Vec<Arc<Filling>> = views.into_iter().map(filling).collect();
     for view in &views {
@@ -159,7 +167,8 @@ fn run(engine: &Engine, views: &[Arc<Filling>], reader: &LogReader) -> Result<()
         // One that declarations dropped and asked for again has another thread now.
         if waiting.get(&version).is_some_and(|known| Arc::ptr_eq(known, view)) {
             waiting.remove(&version);
-            engine.views.write().insert(version, Arc::clone(&view.live));
+            let Some(feed) = view.feed.lock().take() else { continue };
+            engine.serve(Arc::clone(&view.live), feed);
             let (view, keys) = (&view.live.view.spec().name, view.live.amount().keys);
             tracing::info!(%view, version = version.short(), position = turn.0, keys, "a view is filled and live");
         }
@@ -183,7 +192,9 @@ fn feed(
         let run: Vec<Record> = records.by_ref().take(STEP).collect::<Result<_, _>>()?;
         let Some(last) = run.last().map(|record| record.position) else { break };
         for view in views {
-            view.live.apply_records(&run);
+            if let Some(feed) = view.feed.lock().as_mut() {
+                view.live.apply_records(feed, &run);
+            }
             view.position.store(last.0, Ordering::Relaxed);
         }
     }

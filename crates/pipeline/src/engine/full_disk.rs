@@ -4,7 +4,7 @@ use std::path::Path;
 
 use perennial_project::Project;
 use perennial_testkit::{Crash, FaultyFiles};
-use perennial_types::hash64;
+use perennial_types::{Value, hash64};
 
 use super::*;
 
@@ -73,7 +73,8 @@ fn a_full_disk_keeps_keys_in_memory_and_a_free_one_takes_them_again() {
     // The machine goes down, and the files say what the snapshot knew.
     ride(&tight, 3_000, 4_000);
     files.crash(Crash { kept_bytes: 5_000, seed: 4 });
-    let (view, source) = (Arc::clone(&tight.view), Arc::clone(&tight.source));
+    let project = Project::parse(&[("taxi.yaml".into(), YAML.into())]).unwrap();
+    let (view, source) = (Arc::clone(&tight.view), Arc::new(project.sources[0].clone()));
     let between = (Position(3_000), Position(4_000));
     let opened = LiveView::load((&view, &source), &saved, SHARDS, &memory, between).unwrap();
     assert_eq!(readings(&opened), readings(&free));

@@ -4,13 +4,13 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 use perennial_features::{Batch, EntityKey, Event, ReadRoom, Reading, View, shard_of};
-use perennial_types::{Position, Record, SourceSpec, Timestamp};
+use perennial_types::{ContentHash, Position, Record, SourceSpec, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::DecodedEvent;
 use super::held::{Amount, HeldShard};
 use super::memory::Memory;
 use crate::PipelineError;
+use crate::feed::Feed;
 
 /// Events of one shard, about, that are applied while it is locked: some ten microseconds for its readers.
 const EVENTS_A_LOCK: usize = 64;
@@ -18,7 +18,8 @@ const EVENTS_A_LOCK: usize = 64;
 /// One view version.
 pub(super) struct LiveView {
     pub(super) view: Arc<View>,
-    pub(super) source: Arc<SourceSpec>,
+    /// The key of the feed of its source.
+    pub(super) feed: ContentHash,
     shards: Vec<RwLock<HeldShard>>,
     memory: Arc<Memory>,
     /// The name of its directory, once there is one.
@@ -59,7 +60,8 @@ impl LiveView {
         memory.count(0, bytes);
         let shards = shards.into_iter().map(RwLock::new).collect();
         let memory_of_it = Arc::clone(memory);
-        let live = Self { view, source, shards, memory: memory_of_it, dir, trouble: OnceLock::new() };
+        let (feed, trouble) = (Feed::key(&source), OnceLock::new());
+        let live = Self { view, feed, shards, memory: memory_of_it, dir, trouble };
         let live = Arc::new(live);
         memory.register(&live);
         live
@@ -103,7 +105,10 @@ impl LiveView {
     pub(super) fn apply(&self, events: &[Event<'_>]) {
         let shards = self.shards.len();
         let mut batch = Batch::default();
-        for events in events.chunks(EVENTS_A_LOCK * shards) {
+        let mut rest = events;
+        while !rest.is_empty() {
+            let (events, after) = rest.split_at(whole_positions(rest, EVENTS_A_LOCK * shards));
+            rest = after;
             if self.trouble.get().is_some() {
                 return;
             }
@@ -119,12 +124,12 @@ impl LiveView {
         }
     }
 
-    /// Take in the events of its source among the next records of the log; one that the source's schema cannot say
-    /// is the view's trouble.
-    pub(super) fn apply_records(&self, records: &[Record]) {
-        match DecodedEvent::of_source(&self.source, records) {
-            Ok(decoded) => {
-                let events = decoded.iter().map(|event| event.as_event(&self.source));
+    /// Take in the events of its source, which is read by a feed of the view's own, that follow from the next records
+    /// of the log; a record that the source's schema cannot say is the view's trouble.
+    pub(super) fn apply_records(&self, feed: &mut Feed, records: &[Record]) {
+        match feed.take(records) {
+            Ok(events) => {
+                let events = events.iter().map(|event| event.as_event(feed.source()));
                 self.apply(&events.collect::<Vec<_>>());
             }
             Err(error) => self.set_trouble(error.to_string()),
@@ -248,6 +253,15 @@ impl Drop for LiveView {
     fn drop(&mut self) {
         self.memory.count(self.shards.iter().map(|shard| shard.read().bytes()).sum(), 0);
     }
+}
+
+/// The least number of events, at least `least` if there are so many, that ends between two positions: what follows
+/// from one record is seen at once or not at all.
+fn whole_positions(events: &[Event<'_>], least: usize) -> usize {
+    let least = least.min(events.len());
+    let last = events[..least].last().map(|event| event.position);
+    let more = events[least..].iter().take_while(|event| Some(event.position) == last);
+    least + more.count()
 }
 
 /// The shards in a directory, each at or after `position` and by no event after `head`.

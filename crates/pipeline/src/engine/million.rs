@@ -3,6 +3,7 @@
 use std::fs;
 
 use perennial_project::Project;
+use perennial_types::Value;
 
 use super::*;
 

@@ -7,7 +7,7 @@ use parking_lot::Condvar;
 use perennial_control::{Applied, ControlRecord};
 use perennial_log::{AppendFile, Batch, Durability, Files, Log, LogOptions, Order, ReadFile, SystemFiles};
 use perennial_project::Project;
-use perennial_types::{Entry, hash64};
+use perennial_types::{Entry, Stream, Value, hash64};
 use serde_json::json;
 
 use super::*;
@@ -157,9 +157,10 @@ impl World {
     /// The same from all the events up to a position, taken in one after the other.
     fn oracle(&self, name: &str, position: u64, minute: u64) -> Vec<Reading> {
         let (view, source) = self.declared.views()[&self.view(name).version()].clone();
-        let live = LiveView::new(view, source, 1, &Arc::new(Memory::unbounded()));
+        let live = LiveView::new(view, Arc::clone(&source), 1, &Arc::new(Memory::unbounded()));
+        let mut feed = Feed::new(&source).unwrap();
         for record in self.records.iter().filter(|record| record.position.0 <= position) {
-            live.apply_records(std::slice::from_ref(record));
+            live.apply_records(&mut feed, std::slice::from_ref(record));
         }
         let key = |zone: &str| EntityKey::from_values(&[Value::String(zone.into())]);
         ["z0", "z1", "z2", "nowhere"]

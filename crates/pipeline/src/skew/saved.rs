@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::sample::Sample;
 use super::{AuditOptions, Auditor, Query, Replayed};
 use crate::audits::Figures;
+use crate::feed::Feed;
 use crate::{Declared, PipelineError};
 
 /// What is kept. What is held is read again, but not what its predictions were served.
@@ -18,7 +19,8 @@ struct Saved {
     /// Another number begins anew.
     shards: usize,
     declared: Vec<u8>,
-    views: Vec<(ContentHash, Vec<Vec<u8>>, Sample)>,
+    /// Shards, the feed of the source and the sample of each view.
+    views: Vec<(ContentHash, Vec<Vec<u8>>, Vec<u8>, Sample)>,
     noted: Position,
     /// As JSON, which features are: those that wait for what they saw, and for their declaration.
     queries: Vec<u8>,
@@ -39,7 +41,7 @@ impl Auditor {
     pub(crate) fn save(&self) -> Result<Vec<u8>, PipelineError> {
         let views = self.views.iter().map(|(version, replayed)| {
             let shards = replayed.shards.iter().map(Shard::save).collect();
-            (*version, shards, replayed.sample.borrow().clone())
+            (*version, shards, replayed.feed.save(), replayed.sample.borrow().clone())
         });
         let waiting = |query| Waiting::Borrowed(query);
         let by_seen = self.queries.iter().map(|((seen, number), query)| (*seen, *number, waiting(query)));
@@ -69,12 +71,12 @@ impl Auditor {
         }
         let declared = Declared::load(&saved.declared, saved.figures.through)?;
         let mut auditor = Self { records: saved.records, events: saved.events, ..Self::endless(options) };
-        for (version, shards, sample) in saved.views {
+        for (version, shards, feed, sample) in saved.views {
             let Some((view, source)) = declared.views().get(&version) else { continue };
             let load = |bytes: &Vec<u8>| Shard::load(vec![Arc::clone(view)], bytes);
             let shards = shards.iter().map(load).collect::<Result<_, _>>()?;
-            let (view, source, sample) = (Arc::clone(view), Arc::clone(source), RefCell::new(sample));
-            auditor.views.insert(version, Replayed { view, source, shards, sample });
+            let (view, feed) = (Arc::clone(view), Feed::load(source, &feed)?);
+            auditor.views.insert(version, Replayed { view, feed, shards, sample: RefCell::new(sample) });
         }
         let (by_seen, undeclared): Queries<'_> =
             serde_json::from_slice(&saved.queries).map_err(PipelineError::snapshot)?;

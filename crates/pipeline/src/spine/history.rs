@@ -13,7 +13,7 @@ use perennial_types::{Position, Record, Row, SourceSpec, Stream, Timestamp, did_
 use super::SpineReplay;
 use super::wanted::Keys;
 use crate::PipelineError;
-use crate::engine::DecodedEvent;
+use crate::feed::{DecodedEvent, Feed};
 
 /// Records that a thread decodes at a time.
 const BATCH: usize = 2_048;
@@ -107,12 +107,36 @@ impl History<'_> {
     ) -> Result<Vec<Kept>, PipelineError> {
         let (options, up_to) = (self.replay.options, self.up_to);
         let mut kept: Vec<Kept> = Vec::new();
+        let mut halve = |kept: &mut Vec<Kept>| {
+            while kept.len() > options.events_at_once.max(1) && range.end - range.start > 1 {
+                let middle = range.start.midpoint(range.end);
+                left.push(middle..range.end);
+                range.end = middle;
+                kept.retain(|(slot, _)| *slot < middle);
+            }
+            range.clone()
+        };
+        if !Feed::as_logged(group.source) {
+            // What follows from an event depends on those before it: one after the other.
+            let mut feed = Feed::new(group.source)?;
+            let mut records = self.replay.reader.read(Position(1), up_to)?;
+            loop {
+                let batch: Vec<Record> = records.by_ref().take(BATCH).collect::<Result<_, _>>()?;
+                let Some(last) = batch.last().map(|record| record.position) else { return Ok(kept) };
+                let range = halve(&mut kept);
+                let events = feed.take(&batch)?.into_iter();
+                kept.extend(events.filter_map(|event| asked(group, &range, event)));
+                halve(&mut kept);
+                progress(last, up_to);
+            }
+        }
+        let wide = halve(&mut kept);
         std::thread::scope(|scope| {
             let (records_in, records) = mpsc::sync_channel::<Vec<Record>>(4);
             let (said_in, said) = mpsc::sync_channel(4);
             // Gone with the last thread that decodes, so that the one that reads does not wait for nobody.
             let records = Arc::new(Mutex::new(records));
-            let (reader, wide) = (self.replay.reader, range.clone());
+            let reader = self.replay.reader;
             let failed = said_in.clone();
             scope.spawn(move || {
                 if let Err(error) = read(reader, &group.source.name, up_to, &records_in) {
@@ -129,16 +153,12 @@ impl History<'_> {
                 match said {
                     Said::Failed(error) => return Err(error),
                     Said::Decoded(position, batch) => {
+                        let range = halve(&mut kept);
                         kept.extend(batch.into_iter().filter(|(slot, _)| range.contains(slot)));
                         progress(position, up_to);
                     }
                 }
-                while kept.len() > options.events_at_once.max(1) && range.end - range.start > 1 {
-                    let middle = range.start.midpoint(range.end);
-                    left.push(middle..range.end);
-                    range.end = middle;
-                    kept.retain(|(slot, _)| *slot < middle);
-                }
+                halve(&mut kept);
             }
             Ok(())
         })?;
@@ -241,8 +261,12 @@ fn decode_all(
 }
 
 fn decode(group: &Group<'_>, range: &Range<u64>, record: &Record) -> Result<Option<Kept>, PipelineError> {
-    let event = DecodedEvent::decode(group.source, record)?;
-    let Some(key) = event.key(&group.entity) else { return Ok(None) };
+    Ok(asked(group, range, DecodedEvent::decode(group.source, record)?))
+}
+
+/// The event with the slot of its key, if that is asked for.
+fn asked(group: &Group<'_>, range: &Range<u64>, event: DecodedEvent) -> Option<Kept> {
+    let key = event.key(&group.entity)?;
     let slot = slot_of(&key);
-    Ok((range.contains(&slot) && group.keys.contains(&key)).then_some((slot, event)))
+    (range.contains(&slot) && group.keys.contains(&key)).then_some((slot, event))
 }

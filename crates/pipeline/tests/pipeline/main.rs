@@ -10,6 +10,8 @@ mod recent;
 mod recovery;
 mod replacement;
 mod skew;
+mod source_times;
 mod spine;
+mod streams;
 mod training;
 mod world;

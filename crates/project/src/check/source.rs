@@ -1,7 +1,10 @@
 //! A source: its columns for id and times.
 
-use perennial_types::{AvailableAt, DataType, Format, KafkaStream, SourceSpec, StreamSpec, did_you_mean};
+use perennial_types::{
+    AvailableAt, DataType, EventTime, Format, KafkaStream, SourceSpec, StreamSpec, did_you_mean,
+};
 
+use super::derived;
 use crate::fault::owner;
 use crate::scope::Scope;
 use crate::spec::ClockKind;
@@ -9,9 +12,29 @@ use crate::spec::ClockKind;
 /// Check one source.
 pub(crate) fn source(scope: &Scope<'_>, source: &SourceSpec) {
     let owner = owner("Source", &source.name);
-    column(scope, source, &owner, ("event_time", &source.event_time), &[DataType::Timestamp]);
+    if let Some(spec) = source.derived() {
+        return derived::derived(scope, source, spec);
+    }
+    if source.dedupe.is_some() {
+        derived::follows(scope, source, &owner);
+    }
+    if let Some(name) = source.event_time.column() {
+        column(scope, source, &owner, ("event_time", name), &[DataType::Timestamp]);
+    }
     if let Some(id) = &source.id {
         column(scope, source, &owner, ("id", id), &[DataType::String, DataType::Int64]);
+    }
+    if source.event_time == EventTime::Arrival && source.at_most_ahead.is_some() {
+        let help = "leave at_most_ahead out, or name the column that says when it happened";
+        scope.refuse(
+            format!("{owner}: at_most_ahead"),
+            "rows happen when they arrive, never ahead of it",
+            help,
+        );
+    }
+    if source.event_time == EventTime::Arrival && scope.project.histories.contains_key(&source.name) {
+        let help = "name the column that says when they happened, or send the file with `perennial import`";
+        scope.refuse(format!("{owner}: history"), "rows that happen when they arrive have no history", help);
     }
     match &source.available_at {
         AvailableAt::Arrival => {}
@@ -20,7 +43,7 @@ pub(crate) fn source(scope: &Scope<'_>, source: &SourceSpec) {
         }
     }
     match &source.stream {
-        StreamSpec::Http {} => {}
+        StreamSpec::Http {} | StreamSpec::Derived(_) => {}
         StreamSpec::Kafka(stream) => kafka(scope, source, &owner, stream),
     }
 }

@@ -36,7 +36,9 @@ fn compiled(scope: &Scope<'_>, spec: &ViewSpec, source: &SourceSpec, named: bool
                     scope.refuse_as_told(scope.marks.declared_at(&format!("{owner}: {field}")), problem);
                 }
             }
-            FeatureError::Snapshot(_) => scope.refuse_as_told(owner.clone(), &error.to_string()),
+            FeatureError::Source { .. } | FeatureError::Snapshot(_) => {
+                scope.refuse_as_told(owner.clone(), &error.to_string());
+            }
         }
     }
     if !faults.is_empty() {

@@ -83,7 +83,10 @@ impl Sides<'_> {
                     "history is taken before everything else: start with another data directory".to_owned(),
                 );
             }
-            "Source" if changed => change.refused = self.source(&change.name),
+            "Source" if changed => {
+                change.refused = self.source(&change.name);
+                self.views_of(change);
+            }
             "FeatureView" => self.view(change),
             "Model" if changed => self.model(change),
             "Model" if change.effect == Effect::Retired => {
@@ -103,12 +106,30 @@ impl Sides<'_> {
     fn source(&self, name: &str) -> Option<String> {
         let old = self.old.sources.iter().find(|source| &*source.name == name)?;
         let new = self.new.sources.iter().find(|source| &*source.name == name)?;
+        match (old.derived(), new.derived()) {
+            (Some(_), _) => return None,
+            (None, Some(_)) => {
+                return Some("rows were sent to it; a derived source needs a name of its own".to_owned());
+            }
+            (None, None) => {}
+        }
         if let Some(reason) = incompatible(&old.schema, &new.schema) {
             return Some(reason);
         }
         let same =
             (&old.id, &old.event_time, &old.available_at) == (&new.id, &new.event_time, &new.available_at);
         (!same).then(|| "id, event_time and available_at of a source with events cannot change".to_owned())
+    }
+
+    /// The views whose own declaration is the same, and which are others since their source is.
+    fn views_of(&self, change: &mut Change) {
+        for view in self.after.views.iter().filter(|view| view.spec().from == change.name) {
+            let before = self.before.view(&view.spec().name);
+            if before.is_some_and(|old| old.spec() == view.spec() && old.version() != view.version()) {
+                let (name, version) = (&view.spec().name, view.version().short());
+                change.follows.push(format!("version {version} of view {name:?} is backfilled from the log"));
+            }
+        }
     }
 
     fn view(&self, change: &mut Change) {

@@ -1,20 +1,27 @@
 //! Reads a Source, and schemas.
 
 use perennial_types::{
-    AvailableAt, Column, DataType, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan, Timestamp,
+    AvailableAt, Column, DataType, EventTime, Format, KafkaStream, Schema, SourceSpec, StreamSpec, TimeSpan,
+    Timestamp,
 };
 
-use super::{named, open};
+use super::{derived, named, open};
 use crate::fields::Item;
-use crate::spec::HistorySpec;
+use crate::spec::{ClockKind, HistorySpec};
 
 /// Events are kept this long unless said.
-const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
+pub(super) const DEFAULT_RETENTION: TimeSpan = TimeSpan::from_days(400);
+
+/// An event that arrives on the wall clock is dated ahead by no more than this unless said: clocks differ by less.
+const DEFAULT_AT_MOST_AHEAD: TimeSpan = TimeSpan::from_hours(1);
 
 /// Read a source, whose ready one is filled in; `whole` says that this is there.
-pub(super) fn read(item: &Item<'_>, whole: bool) -> SourceSpec {
+pub(super) fn read(item: &Item<'_>, clock: ClockKind, whole: bool) -> SourceSpec {
     let (mut fields, name) = open(item, Item::identifier);
-    fields.later(&["lateness"]);
+    let stream_item = fields.optional("stream");
+    if let Some(item) = stream_item.as_ref().filter(|item| derived::is_derived(item)) {
+        return derived::read(fields, name, item);
+    }
     // Its own part of the project: what is read of it is no property of the stream.
     fields.optional("history");
     if let Some(used) = fields.optional("use") {
@@ -26,24 +33,38 @@ pub(super) fn read(item: &Item<'_>, whole: bool) -> SourceSpec {
     let columns = fields.required("schema").map(|item| schema(&item)).unwrap_or_default();
     let id = fields.optional("id").map(|item| item.identifier().unwrap_or_default());
     let event_time = fields.required("event_time").and_then(|item| item.identifier());
+    let event_time = event_time.map_or_else(|| EventTime::Column("".into()), |name| EventTime::from(&*name));
     let available_at = fields.optional("available_at").map_or(Some(AvailableAt::Arrival), |item| {
         item.identifier().map(|column| match &*column {
             "arrival" => AvailableAt::Arrival,
             _ => AvailableAt::Column(column),
         })
     });
-    let stream = fields.optional("stream").map_or(Some(StreamSpec::Http {}), |item| stream(&item));
+    let stream = stream_item.map_or(Some(StreamSpec::Http {}), |item| stream(&item));
+    let dedupe = fields.optional("dedupe").and_then(|item| derived::dedupe(&item));
     let retention = fields.optional("retention").map_or(Some(DEFAULT_RETENTION), |item| item.span());
+    let lateness = fields.optional("lateness").and_then(|item| item.span_or_zero()).unwrap_or_default();
+    let idle_after = fields.optional("idle_after").and_then(|item| item.span());
+    let at_most_ahead = fields.optional("at_most_ahead").map(|item| item.span_or_zero().unwrap_or_default());
     fields.finish();
+    // Of history and of a play the instants are whatever they were.
+    let live = clock == ClockKind::Wall
+        && matches!(available_at, Some(AvailableAt::Arrival))
+        && event_time != EventTime::Arrival;
+    let at_most_ahead = at_most_ahead.or_else(|| live.then_some(DEFAULT_AT_MOST_AHEAD));
     SourceSpec {
         name,
         schema: columns,
         id,
-        event_time: event_time.unwrap_or_default(),
+        event_time,
         available_at: available_at.unwrap_or(AvailableAt::Arrival),
         stream: stream.unwrap_or(StreamSpec::Http {}),
         retention: retention
             .unwrap_or_else(|| item.guess(&[TimeSpan::from_days(1), TimeSpan::from_days(100_000)])),
+        lateness,
+        idle_after,
+        at_most_ahead,
+        dedupe,
     }
 }
 

@@ -41,7 +41,8 @@ fn service_level(item: &Item<'_>) -> ServiceLevel {
     ServiceLevel { freshness_p99, null_rate }
 }
 
-fn names(item: &Item<'_>) -> Vec<Arc<str>> {
+/// Names of columns.
+pub(super) fn names(item: &Item<'_>) -> Vec<Arc<str>> {
     item.list().iter().map(|item| item.identifier().unwrap_or_else(|| item.raw())).collect()
 }
 

@@ -37,6 +37,7 @@ struct Status {
     project: Option<Arc<str>>,
     clock: Option<ClockKind>,
     at: Option<Timestamp>,
+    watermark: Option<Timestamp>,
     head: Position,
     projected: Position,
     version: &'static str,
@@ -49,6 +50,9 @@ async fn status(State(app): State<Arc<App>>) -> Json<Status> {
         project: declared.goal().map(|goal| Arc::clone(&goal.project.name)),
         clock,
         at: clock.filter(|clock| *clock == ClockKind::Event).map(|_| app.orchestrator.now()),
+        watermark: declared
+            .goal()
+            .and_then(|goal| app.pipeline().source_times().watermark(&goal.project, app.orchestrator.now())),
         head: app.pipeline().head(),
         projected: app.orchestrator.projected(),
         version: env!("CARGO_PKG_VERSION"),

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
+use perennial_features::SourceTime;
 use perennial_log::decode::Origin;
 use perennial_pipeline::{KeptLetter, Redriven};
-use perennial_types::{Kind, Position, StreamSpec, Timestamp};
+use perennial_types::{Kind, Position, SourceSpec, StreamSpec, Timestamp};
 use serde::Serialize;
 
 use crate::App;
@@ -21,8 +22,12 @@ const LETTERS: u32 = 50;
 
 pub(super) fn routes() -> Vec<Route> {
     vec![
-        Route::get("/v1/sources", list, "The declared sources, and how reading them goes")
-            .reply(page_of("Source")),
+        Route::get(
+            "/v1/sources",
+            list,
+            "The declared sources: how reading them goes, and how far their time has come",
+        )
+        .reply(page_of("Source")),
         Route::get(
             "/v1/sources/{source}/dead-letters",
             letters,
@@ -48,6 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[derive(Serialize)]
 struct SourceReply {
     name: Arc<str>,
+    follows_from: Vec<Arc<str>>,
     topic: Option<Arc<str>>,
     partitions: Option<usize>,
     lag: Option<u64>,
@@ -57,21 +63,54 @@ struct SourceReply {
     refused: Option<u64>,
     dead_letters: u64,
     redriven: u64,
+    #[serde(flatten)]
+    time: TimeReply,
+}
+
+/// How far the event time of a source has come.
+#[derive(Serialize)]
+struct TimeReply {
+    events: u64,
+    late_events: u64,
+    newest: Option<Timestamp>,
+    watermark: Option<Timestamp>,
+    idle: bool,
+}
+
+impl TimeReply {
+    fn of(source: &SourceSpec, time: Option<SourceTime>, now: Timestamp) -> Self {
+        let time = time.unwrap_or_else(|| SourceTime::new(now));
+        Self {
+            events: time.events(),
+            late_events: time.late(),
+            newest: time.newest(),
+            watermark: time.watermark(source.lateness),
+            idle: time.idle(now, source.idle_after),
+        }
+    }
 }
 
 async fn list(State(app): State<Arc<App>>) -> Json<Listed<SourceReply>> {
     let declared = app.pipeline().declared();
     let running = app.sources.status();
     let sources = declared.goal().map(|goal| goal.project.sources.as_slice()).unwrap_or_default();
-    let show = |source: &perennial_types::SourceSpec| {
+    let now = app.orchestrator.now();
+    let show = |source: &SourceSpec| {
         let letters = app.pipeline().progress().letters(&source.name);
         let read = running.iter().find(|(name, _)| *name == source.name).map(|(_, status)| status.clone());
         let topic = match &source.stream {
-            StreamSpec::Http {} => None,
+            StreamSpec::Http {} | StreamSpec::Derived(_) => None,
             StreamSpec::Kafka(stream) => Some(Arc::clone(&stream.topic)),
         };
         SourceReply {
             name: Arc::clone(&source.name),
+            follows_from: source
+                .derived()
+                .map(|derived| derived.operator.sources())
+                .unwrap_or_default()
+                .into_iter()
+                .cloned()
+                .collect(),
             topic,
             partitions: read.as_ref().map(|read| read.partitions),
             accepted: read.as_ref().map(|read| read.accepted),
@@ -81,6 +120,7 @@ async fn list(State(app): State<Arc<App>>) -> Json<Listed<SourceReply>> {
             trouble: read.and_then(|read| read.trouble),
             dead_letters: letters.outstanding.len() as u64,
             redriven: letters.redriven,
+            time: TimeReply::of(source, app.pipeline().source_times().get(&source.name), now),
         }
     };
     whole(sources.iter().map(show).collect())

@@ -52,6 +52,12 @@ fn status() -> Fields {
         .always("project", nullable(text("The project's name; null before declarations were applied.")))
         .always("clock", nullable(one_of_texts("What drives the project's time.", &["wall", "event"])))
         .always("at", nullable(instant("The last instant, under the event clock.")))
+        .always(
+            "watermark",
+            nullable(instant(
+                "The earliest watermark of the sources that are not idle; null while one has none.",
+            )),
+        )
         .always("head", whole("Position of the last record of the log."))
         .always("projected", whole("Position up to which lineage shows the log."))
         .always("version", text("The version of the program."))

@@ -1,6 +1,6 @@
 //! Forms of sources and dead letters.
 
-use super::{Fields, instant, list_of, nullable, reference, text, whole};
+use super::{Fields, instant, list_of, nullable, reference, text, truth, whole};
 
 /// The forms with their names.
 pub(super) fn schemas() -> Vec<(&'static str, Fields)> {
@@ -19,6 +19,10 @@ fn source() -> Fields {
             "topic",
             nullable(text("The topic of Kafka that it is read from; null if its rows are sent.")),
         )
+        .always(
+            "follows_from",
+            list_of(text("A source that its rows follow from; of one that rows come to there is none.")),
+        )
         .always("partitions", nullable(whole("Partitions of the topic that are read here.")))
         .always("lag", nullable(whole("Messages that are not in the log yet; null while that is not known.")))
         .always("trouble", nullable(text("What keeps it from being read; null if nothing does.")))
@@ -27,6 +31,17 @@ fn source() -> Fields {
         .always("refused", nullable(whole("Messages since then that were refused.")))
         .always("dead_letters", whole("Rows that were refused and are no events yet."))
         .always("redriven", whole("Rows that were refused and became events later."))
+        .always("events", whole("Events of the log."))
+        .always(
+            "late_events",
+            whole("Those of them from before the watermark when they came; they count all the same."),
+        )
+        .always("newest", nullable(instant("The newest event time, none later than it became known.")))
+        .always("watermark", nullable(instant("The event time before which no more events are expected.")))
+        .always(
+            "idle",
+            truth("Whether nothing has come for so long that the project's watermark does not wait for it."),
+        )
 }
 
 fn letter() -> Fields {
