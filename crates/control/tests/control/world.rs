@@ -449,7 +449,7 @@ fn measured(request: &MeasureRequest) -> Measured {
         model: Arc::clone(&request.model),
         number: request.version.number,
         at: request.to,
-        reading: Ok(reading),
+        reading: Ok(perennial_control::Reading::Drift(reading)),
     }
 }
 
