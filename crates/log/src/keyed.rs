@@ -164,12 +164,12 @@ impl KeyedFiles {
         self.append(keyed.hash, before, &Body::Key(keyed))
     }
 
-    /// Forget a key. Opening may bring it back until its bytes are cleared away.
+    /// Forget a key, if it is there. Opening may bring it back until its bytes are cleared away.
     ///
     /// # Errors
-    /// When others of its hash cannot be read.
+    /// When a key of its hash cannot be read.
     pub fn remove(&mut self, hash: u64, key: &[u8]) -> Result<(), LogError> {
-        if let Some((place, _)) = self.find(hash, key, true, &mut Vec::new())? {
+        if let Some((place, _)) = self.find(hash, key, false, &mut Vec::new())? {
             self.forget(place);
         }
         Ok(())
