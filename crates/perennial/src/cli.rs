@@ -8,6 +8,8 @@ use perennial_control::Scope;
 use perennial_remote::{Client, RemoteError};
 use perennial_types::{Secret, TimeSpan, Timestamp};
 
+use crate::memory::Bytes;
+
 #[cfg(test)]
 mod image;
 mod spine;
@@ -148,6 +150,10 @@ pub(crate) struct ServeOptions {
     /// Acknowledge a prediction only when its record is synced, not when it is written
     #[arg(long, env = "PERENNIAL_SYNC_PREDICTIONS")]
     pub(crate) sync_predictions: bool,
+    /// What feature state may take in memory (4GiB, 512MiB); entities that were not used for a while are read from
+    /// disk beyond it. Left out, half of the machine's memory
+    #[arg(long, env = "PERENNIAL_MEMORY", value_name = "BYTES")]
+    pub(crate) memory: Option<Bytes>,
     /// Address space a trainer may use, in bytes
     #[arg(long, env = "PERENNIAL_TRAINER_MEMORY", default_value_t = 8 << 30)]
     pub(crate) trainer_memory_bytes: u64,

@@ -15,6 +15,7 @@ mod declarations;
 mod features;
 mod import;
 mod keys;
+mod memory;
 mod output;
 mod serve;
 mod skew;

@@ -26,7 +26,7 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{self, LogFormat, ServeOptions};
 use crate::clock::SystemClock;
 use crate::database::Database;
-use crate::{declarations, keys};
+use crate::{declarations, keys, memory};
 
 /// A run that takes longer is ended and repeated.
 const TRAINER_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -114,7 +114,11 @@ struct Followed {
 }
 
 async fn follow(options: &ServeOptions, clock: Arc<dyn Clock>) -> anyhow::Result<Followed> {
-    let pipeline_options = PipelineOptions::new(&options.data);
+    let mut pipeline_options = PipelineOptions::new(&options.data);
+    if let Some(bytes) = options.memory.or_else(memory::half_of_the_machine) {
+        tracing::info!(memory = %bytes, "the bound on feature state");
+        pipeline_options.memory_bytes = bytes.0;
+    }
     let log_options = LogOptions::new(pipeline_options.log_dir());
     let blobs = Blobs::open(&options.data.join("blobs"))?;
     let (control, gateway, keys) =

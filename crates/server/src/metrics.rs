@@ -38,6 +38,13 @@ const BACKFILL: &str = "perennial_backfill_position";
 const BACKFILL_TARGET: &str = "perennial_backfill_target_position";
 const PARITY_READS: &str = "perennial_parity_reads";
 const PARITY_DIFFERING: &str = "perennial_parity_differing_reads";
+const FEATURE_SPILLED: &str = "perennial_feature_spilled_keys";
+const FEATURE_MEMORY: &str = "perennial_feature_memory_bytes";
+const FEATURE_DISK: &str = "perennial_feature_disk_bytes";
+const FEATURE_TROUBLE: &str = "perennial_feature_views_in_trouble";
+const STATE_MEMORY: &str = "perennial_state_memory_bytes";
+const STATE_LIMIT: &str = "perennial_state_memory_limit_bytes";
+const STATE_READS: &str = "perennial_state_disk_reads_total";
 const RUNS_IN_FLIGHT: &str = "perennial_runs_in_flight";
 const ROW_VISITS: &str = "perennial_policy_row_visits";
 const LABELS: &str = "perennial_labels";
@@ -256,11 +263,25 @@ impl Present<'_> {
     fn set_features(&self) {
         describe_gauge!(FEATURE_KEYS, "Entity keys with state, by view and version");
         describe_gauge!(FEATURE_LATE, "Events that came late and were merged, by view and version");
-        for view in self.pipeline.engine().views() {
-            let Some((keys, late)) = self.pipeline.engine().counts(view.version()) else { continue };
+        describe_gauge!(FEATURE_SPILLED, "Of these keys those whose state is on disk alone");
+        describe_gauge!(FEATURE_MEMORY, "Bytes that feature state takes in memory, by view and version");
+        describe_gauge!(FEATURE_DISK, "Bytes of feature state in files of its own, by view and version");
+        describe_gauge!(FEATURE_TROUBLE, "1 for a view that answers nothing any more; /v1/views says why");
+        let engine = self.pipeline.engine();
+        for view in engine.views() {
+            let Some(state) = engine.state(view.version()) else { continue };
             let (name, version) = (view.spec().name.to_string(), view.version().short());
-            gauge!(FEATURE_KEYS, "view" => name.clone(), "version" => version.clone()).set(keys as f64);
-            gauge!(FEATURE_LATE, "view" => name, "version" => version).set(late as f64);
+            let values = [
+                (FEATURE_KEYS, state.keys as f64),
+                (FEATURE_LATE, state.late_events as f64),
+                (FEATURE_SPILLED, state.spilled as f64),
+                (FEATURE_MEMORY, state.memory_bytes as f64),
+                (FEATURE_DISK, state.disk_bytes as f64),
+                (FEATURE_TROUBLE, f64::from(u8::from(state.trouble.is_some()))),
+            ];
+            for (metric, value) in values {
+                gauge!(metric, "view" => name.clone(), "version" => version.clone()).set(value);
+            }
         }
         describe_gauge!(BACKFILL, "Position up to which a new view is filled from the log");
         describe_gauge!(BACKFILL_TARGET, "Position up to which a new view is to be filled");
@@ -278,6 +299,13 @@ impl Present<'_> {
                 gauge!(PARITY_DIFFERING, "feature" => found.feature.to_string()).set(found.differing as f64);
             }
         }
+        let memory = engine.memory();
+        describe_gauge!(STATE_MEMORY, "Bytes that the feature state of all views takes in memory");
+        gauge!(STATE_MEMORY).set(memory.held as f64);
+        describe_gauge!(STATE_LIMIT, "Bytes that it may take");
+        gauge!(STATE_LIMIT).set(memory.limit as f64);
+        describe_counter!(STATE_READS, "Keys whose state was read from disk");
+        counter!(STATE_READS).absolute(memory.disk_reads);
     }
 
     fn set_models(&self) {
