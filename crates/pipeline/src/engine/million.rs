@@ -63,11 +63,10 @@ fn a_million_sparse_keys_stay_within_a_quarter_of_their_memory_and_are_right() {
             })
             .collect();
         tight.0.apply(&events);
-        let compared =
-            |event: &&Event<'_>| matches!(event.row[1], Value::Int64(key) if key as u64 % COMPARED == 0);
+        let compared = |event: &&Event<'_>| matches!(event.row[1], Value::Int64(key) if (key as u64).is_multiple_of(COMPARED));
         let compared: Vec<Event<'_>> = events.iter().filter(compared).copied().collect();
         free.apply(&compared);
-        if first % (1 << 20) == 0 {
+        if first.is_multiple_of(1 << 20) {
             most = most.max(resident() - before);
         }
     }

@@ -145,6 +145,9 @@ fn key_files(data: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What happens to a data directory.
+type Harm = fn(&Path);
+
 #[test]
 fn state_that_is_missing_cut_or_damaged_is_made_anew_from_the_log() {
     let free = started(Opening::default());
@@ -152,7 +155,7 @@ fn state_that_is_missing_cut_or_damaged_is_made_anew_from_the_log() {
     let opening = || Opening { snapshot_every: Some(150), ..bounded(TIGHT) };
     let tight = started(opening());
     ride(&tight, 0..10);
-    let harm: [(&str, fn(&Path)); 5] = [
+    let harm: [(&str, Harm); 5] = [
         ("gone", |data| fs::remove_dir_all(data.join("state")).unwrap()),
         ("one-gone", |data| fs::remove_file(&key_files(data)[0]).unwrap()),
         ("cut", |data| {
