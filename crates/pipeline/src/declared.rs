@@ -7,7 +7,7 @@ use perennial_control::{ControlRecord, RolloutChange, Routed, RunVerdict, Versio
 use perennial_features::View;
 use perennial_log::LogReader;
 use perennial_project::{ClockKind, Compiled, CompiledModel, Fault, Project};
-use perennial_types::{ContentHash, Position, Record, SourceSpec, Stream, Timestamp};
+use perennial_types::{ContentHash, Position, Record, Schema, SourceSpec, Stream, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::PipelineError;
@@ -230,6 +230,7 @@ impl Declared {
         let newest = self.saved.applied.len().saturating_sub(1);
         let (mut kept, mut found) = (Vec::new(), BTreeSet::new());
         let (mut definitions, mut views) = (BTreeMap::new(), BTreeMap::new());
+        let (mut declared_sources, mut outgrown) = (Vec::new(), Vec::new());
         for (index, text) in self.saved.applied.iter().enumerate().rev() {
             let project: Project = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
             let compiled = project.compile().map_err(|faults| wrong(listed(&faults)))?;
@@ -251,18 +252,30 @@ impl Declared {
                     definitions.insert(hash, Arc::new(definition));
                 }
             }
+            if goal {
+                declared_sources.clone_from(&sources);
+            }
             let serves = |view: &View| self.saved.serving.get(&view.spec().name) == Some(&view.version());
-            let serving =
-                compiled.views.iter().filter(|view| serves(view) && !views.contains_key(&view.version()));
-            let serving: Vec<Arc<View>> = serving.cloned().collect();
-            used |= !serving.is_empty();
-            add_views(&mut views, &serving, &sources);
+            for view in compiled.views.iter().filter(|view| serves(view)) {
+                // Rows that only the new schema allows cannot be read by the old one.
+                if rows_of(view, &sources) != rows_of(view, &declared_sources) {
+                    outgrown.push(Arc::clone(&view.spec().name));
+                } else if !views.contains_key(&view.version()) {
+                    used = true;
+                    add_views(&mut views, [view], &sources);
+                }
+            }
             if used {
                 kept.push(Arc::clone(text));
             }
             if goal {
                 add_views(&mut views, &compiled.views, &sources);
                 self.goal = Some(Arc::new(Goal { project, compiled }));
+            }
+        }
+        for view in self.goal.iter().flat_map(|goal| &goal.compiled.views) {
+            if outgrown.contains(&view.spec().name) {
+                self.saved.serving.insert(Arc::clone(&view.spec().name), view.version());
             }
         }
         kept.reverse();
@@ -297,6 +310,11 @@ fn follow_views(serving: &mut BTreeMap<Arc<str>, ContentHash>, views: &[Arc<View
             *version = view.version();
         }
     }
+}
+
+/// The schema of a view's source, as some declarations have it.
+fn rows_of<'a>(view: &View, sources: &'a [Arc<SourceSpec>]) -> Option<&'a Schema> {
+    sources.iter().find(|source| source.name == view.spec().from).map(|source| &source.schema)
 }
 
 /// Add the views that are not there yet: what is added first is of the newest declarations.

@@ -83,3 +83,17 @@ fn on_the_event_clock_a_new_version_serves_from_its_declaration_on() {
     assert_eq!(serving(&world), declared(&world));
     assert!(world.pipeline.engine().parities().is_empty());
 }
+
+#[test]
+fn rows_that_only_the_new_schema_allows_are_read_by_the_new_version_at_once() {
+    let world = World::new();
+    world.ingest("rides", r#"{"id": "a", "at": "2024-05-01T00:00:00Z", "zone": "z1", "fare": 5}"#, minute(1));
+    let old = serving(&world);
+    world.apply(&PROJECT.replacen("fare: double}", "fare: double?}", 1), minute(2));
+    assert!(serving(&world) == declared(&world) && serving(&world) != old);
+    world.ingest("rides", r#"{"id": "b", "at": "2024-05-01T00:01:00Z", "zone": "z1"}"#, minute(3));
+    world.block(world.pipeline.settled()).unwrap();
+    assert_eq!(world.pipeline.engine().views().len(), 1);
+    let started = world.crashed("nullable", Opening::default()).unwrap();
+    assert_eq!(serving(&started), declared(&started));
+}
