@@ -274,6 +274,12 @@ mod tests {
         assert!(decode(&"[".repeat(10_000))[0].is_err());
     }
 
+    #[test]
+    fn a_time_that_could_not_be_read_from_the_log_again_is_refused() {
+        let refused = decode(&ROW.replace("2011-", "-2011-")).remove(0).unwrap_err();
+        assert_eq!(refused.reason, "column \"hour\" wants timestamp, found \"-2011-01-01 05:00:00\"");
+    }
+
     /// Every double that input may hold.
     fn doubles() -> impl Strategy<Value = f64> {
         use prop::num::f64::{NORMAL, SUBNORMAL, ZERO};

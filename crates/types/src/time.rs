@@ -5,7 +5,7 @@ mod text;
 use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, NaiveDate, NaiveDateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 /// A text that is no instant or no length of time.
@@ -40,8 +40,13 @@ impl Timestamp {
     /// Read RFC 3339, or a date with or without a time of day, which then is UTC.
     ///
     /// # Errors
-    /// When the text is none of these.
+    /// When the text is none of these, or its year has not four digits: what is read can be written and read again.
     pub fn parse(text: &str) -> Result<Self, TimeError> {
+        let read = Self::parse_any(text)?;
+        if text::writable(read.0) { Ok(read) } else { Err(TimeError::NotATime(text.to_owned())) }
+    }
+
+    fn parse_any(text: &str) -> Result<Self, TimeError> {
         if let Some(micros) = text::read(text) {
             return Ok(Self(micros));
         }
@@ -101,10 +106,7 @@ impl fmt::Display for Timestamp {
         if let Some(text) = text::write(self.0) {
             return f.write_str(text.as_str());
         }
-        match self.to_chrono() {
-            Some(time) => f.write_str(&time.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
-            None => write!(f, "{}us", self.0),
-        }
+        write!(f, "{}us", self.0)
     }
 }
 
@@ -258,6 +260,23 @@ mod tests {
         }
         assert_eq!(Timestamp::parse("1970-01-02").unwrap().micros(), 86_400_000_000);
         assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn what_is_read_can_be_written_and_read_again() {
+        for text in [
+            "-2011-01-01 05:00:00",
+            "+12011-01-01",
+            "-0001-12-31",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+01:00",
+        ] {
+            assert!(Timestamp::parse(text).is_err(), "{text}");
+        }
+        for text in ["9999-12-31T23:59:59.999999Z", "0000-01-01", "1969-12-31T23:59:59.999999"] {
+            let time = Timestamp::parse(text).unwrap();
+            assert_eq!(Timestamp::parse(&time.to_string()), Ok(time), "{text}");
+        }
     }
 
     #[test]

@@ -8,6 +8,11 @@ const DAY: i64 = 86_400_000_000;
 const WRITABLE: std::ops::Range<i64> = -62_167_219_200_000_000..253_402_300_800_000_000;
 const DAYS_OF_MONTHS: [i64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
 
+/// Whether an instant lies in a year of four digits.
+pub(super) fn writable(micros: i64) -> bool {
+    WRITABLE.contains(&micros)
+}
+
 /// The microseconds since 1970 of a date and a time of day with at most six digits of a second, in UTC, marked `Z`.
 pub(super) fn read(text: &str) -> Option<i64> {
     let text = text.as_bytes();
@@ -66,7 +71,7 @@ impl Text {
 /// The text of an instant, with three or six digits of a second where it has some; nothing for a year that has not
 /// four digits.
 pub(super) fn write(micros: i64) -> Option<Text> {
-    if !WRITABLE.contains(&micros) {
+    if !writable(micros) {
         return None;
     }
     let (days, of_day) = (micros.div_euclid(DAY), micros.rem_euclid(DAY));
