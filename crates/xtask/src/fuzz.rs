@@ -1,4 +1,4 @@
-//! Fuzzing: the targets of `fuzz/`, each for a while, from small beginnings that the program makes itself.
+//! Fuzzing: the targets of `tests/fuzz/`, each for a while, from small beginnings that the program makes itself.
 
 use std::fs;
 use std::path::Path;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::cargo::Cargo;
 
-/// The targets, as `fuzz/src/main.rs` has them.
+/// The targets, as `tests/fuzz/src/main.rs` has them.
 const TARGETS: [&str; 11] = [
     "json",
     "csv",
@@ -38,11 +38,11 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
     let cargo = Cargo::new()?;
     let directory = cargo.target().join("fuzz");
     let host = host()?;
-    eprintln!("> cargo build --release (fuzz/, with coverage)");
+    eprintln!("> cargo build --release (tests/fuzz, with coverage)");
     let built = cargo
         .command()
         .args(["build", "--release", "--target", &host])
-        .current_dir(cargo.workspace().join("fuzz"))
+        .current_dir(cargo.workspace().join("tests/fuzz"))
         .env("CARGO_TARGET_DIR", &directory)
         .env("RUSTFLAGS", COVERAGE)
         .status()
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn the_targets_are_those_of_the_program() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/src/main.rs");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/fuzz/src/main.rs");
         let program = fs::read_to_string(path).unwrap();
         let named: Vec<&str> = program
             .lines()

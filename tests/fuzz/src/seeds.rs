@@ -32,7 +32,7 @@ pub(crate) fn of(target: &str) -> Vec<Vec<u8>> {
         "frames" => vec![segment("frames")].into_iter().map(|bytes| [&[0][..], &bytes].concat()).collect(),
         "parquet" => vec![segment("parquet")],
         "snapshot" => vec![crate::stored::saved()],
-        "declarations" => texts(&[include_str!("../../crates/server/src/schemas/example.yaml"), DECLARED]),
+        "declarations" => texts(&[include_str!("../../../crates/server/src/schemas/example.yaml"), DECLARED]),
         "expression" => texts(&[
             "CASE WHEN a > 0.5 AND NOT b THEN n + 1 ELSE COALESCE(n, 0) END",
             "CAST(a AS BIGINT) % 7 + EXTRACT(HOUR FROM t)",
