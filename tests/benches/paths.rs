@@ -14,10 +14,7 @@ use perennial_learn::{
     FitSpec, Fitted, InFineTune, LearnerSpec, Missing, OutputSpec, SgdSpec, Task, TransformFn, TransformSpec,
 };
 use perennial_log::{Batch, Durability, Log, LogOptions, Order, SystemFiles};
-use perennial_types::{
-    Entry, Position, Schema, SourceSpec, Stream, TimeSpan, Timestamp, Value,
-    unit_draw,
-};
+use perennial_types::{Entry, Position, Schema, SourceSpec, Stream, TimeSpan, Timestamp, Value, unit_draw};
 
 fn main() -> Result<()> {
     println!("{:<44}{:>12}{:>14}{:>8}", "", "ours", "by hand", "ratio");

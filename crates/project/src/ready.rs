@@ -1,9 +1,9 @@
 //! Ready declarations, from which a policy or a source can start: `use: adaptive`, `use: actions`.
 //!
-//! What a source gives replaces what the ready one says; to its `schema` columns are added. What a policy gives replaces what the ready one says; `signals`, `guards` and `actions` are merged entry by
-//! entry, so that one signal can be replaced and the others kept. `triggers`, `gates` and `rollout` are lists
-//! whose order matters and are replaced as a whole. What is written as nothing is taken out: `rollback:`, or
-//! `guards: {budget: }`.
+//! What is given replaces what the ready one says. To the `schema` of a source columns are added; `signals`,
+//! `guards` and `actions` of a policy are merged entry by entry, so that one signal can be replaced and the others
+//! kept. `triggers`, `gates` and `rollout` are lists whose order matters and are replaced as a whole. What is
+//! written as nothing is taken out: `rollback:`, or `guards: {budget: }`.
 
 use perennial_types::did_you_mean;
 
@@ -19,12 +19,12 @@ const POLICIES: [(&str, &str); 3] = [
 ];
 
 /// The ready sources by name.
-const SOURCES: [(&str, &str); 1] = [("actions", include_str!("../../../sources/actions.yaml"))];
+const SOURCES: [(&str, &str); 1] = [("actions", include_str!("ready/actions.yaml"))];
 
 /// The ready declarations of a kind.
 struct Ready {
     kind: &'static str,
-    /// What they are called, and the directory that they are in.
+    /// What they are called; the place of a fault in one begins with it.
     plural: &'static str,
     singular: &'static str,
     known: &'static [(&'static str, &'static str)],

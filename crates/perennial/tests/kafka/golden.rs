@@ -150,7 +150,8 @@ fn compare(
     let source = &declared.sources[0];
     let rows = payments.values().map(|payment| Ok(source.schema.decode_json(payment)?));
     let rows: Vec<Vec<Value>> = rows.collect::<Result<_>>()?;
-    let at = source.schema.index_of(&source.event_time).context("the column of the time")?;
+    let at = source.event_time.column().and_then(|column| source.schema.index_of(column));
+    let at = at.context("the column of the time")?;
     let event = |(position, row): (u64, &'_ Vec<Value>)| match &row[at] {
         Value::Timestamp(time) => Ok((Position(position), *time)),
         other => Err(anyhow!("{other} is no time")),
