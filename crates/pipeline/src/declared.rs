@@ -257,8 +257,8 @@ impl Declared {
             }
             let serves = |view: &View| self.saved.serving.get(&view.spec().name) == Some(&view.version());
             for view in compiled.views.iter().filter(|view| serves(view)) {
-                // Rows that only the new schema allows cannot be read by the old one.
-                if rows_of(view, &sources) != rows_of(view, &declared_sources) {
+                // Rows that only the new schema allows cannot be read by the old one; added columns are passed over.
+                if !reads(rows_of(view, &sources), rows_of(view, &declared_sources)) {
                     outgrown.push(Arc::clone(&view.spec().name));
                 } else if !views.contains_key(&view.version()) {
                     used = true;
@@ -315,6 +315,12 @@ fn follow_views(serving: &mut BTreeMap<Arc<str>, ContentHash>, views: &[Arc<View
 /// The schema of a view's source, as some declarations have it.
 fn rows_of<'a>(view: &View, sources: &'a [Arc<SourceSpec>]) -> Option<&'a Schema> {
     sources.iter().find(|source| source.name == view.spec().from).map(|source| &source.schema)
+}
+
+/// Whether rows of a later schema can be read by an earlier one: it has the same columns, and perhaps more.
+fn reads(earlier: Option<&Schema>, later: Option<&Schema>) -> bool {
+    let Some((earlier, later)) = earlier.zip(later) else { return earlier.is_none() && later.is_none() };
+    earlier.columns().iter().all(|column| later.column(&column.name) == Some(column))
 }
 
 /// Add the views that are not there yet: what is added first is of the newest declarations.
