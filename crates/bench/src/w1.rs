@@ -225,11 +225,14 @@ impl Run {
     }
 }
 
+/// Time and arrival of a payment, its user, its merchant and the bits of its amount.
+type Pending = (i64, u64, i64, i64, u64);
+
 /// Events that the watermark has not passed yet.
 #[derive(Default)]
 struct Held {
-    /// Time and arrival of each, the oldest first, with its user, its merchant and the bits of its amount.
-    payments: BinaryHeap<Reverse<(i64, u64, i64, i64, u64)>>,
+    /// The oldest first.
+    payments: BinaryHeap<Reverse<Pending>>,
     arrived: u64,
     /// The newest time, milliseconds.
     newest: i64,

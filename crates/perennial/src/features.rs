@@ -115,9 +115,9 @@ impl History {
             spine.require_number(label)?;
         }
         let mode = match options.mode {
-            AsOf::AsKnown => Mode::AsKnown,
-            AsOf::AsOccurred => Mode::AsOccurred,
-            AsOf::AsServed => Mode::AsServed,
+            AsOf::Known => Mode::AsKnown,
+            AsOf::Occurred => Mode::AsOccurred,
+            AsOf::Served => Mode::AsServed,
         };
         let replay = SpineReplay {
             reader: &self.reader,

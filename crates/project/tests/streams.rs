@@ -1,6 +1,6 @@
 //! Sources: their times, and those that follow from others.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "what fails here fails its test")]
+#![expect(clippy::panic, reason = "what fails here fails its test")]
 
 use perennial_project::Project;
 use perennial_types::{EventTime, TimeSpan};

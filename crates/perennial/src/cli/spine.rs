@@ -16,7 +16,7 @@ pub(crate) struct SpineOptions {
     #[arg(long, default_value = "at")]
     pub(crate) time: String,
     /// Which events a row sees
-    #[arg(long, value_enum, default_value_t = AsOf::AsKnown)]
+    #[arg(long, value_enum, default_value_t = AsOf::Known)]
     pub(crate) mode: AsOf,
     /// The service's data directory; the service may run
     #[arg(long, env = "PERENNIAL_DATA", default_value = "data")]
@@ -39,11 +39,14 @@ pub(crate) struct SpineOptions {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum AsOf {
     /// Those that were known and had happened before the row's time
-    AsKnown,
+    #[value(name = "as-known")]
+    Known,
     /// Those that had happened before the row's time, whenever they became known
-    AsOccurred,
+    #[value(name = "as-occurred")]
+    Occurred,
     /// Those up to the position in the row's column `position` that had happened before its time
-    AsServed,
+    #[value(name = "as-served")]
+    Served,
 }
 
 #[derive(Args, Clone, Debug)]

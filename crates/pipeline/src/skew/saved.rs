@@ -19,8 +19,7 @@ struct Saved {
     /// Another number begins anew.
     shards: usize,
     declared: Vec<u8>,
-    /// Shards, the feed of the source and the sample of each view.
-    views: Vec<(ContentHash, Vec<Vec<u8>>, Vec<u8>, Sample)>,
+    views: Vec<SavedView>,
     noted: Position,
     /// As JSON, which features are: those that wait for what they saw, and for their declaration.
     queries: Vec<u8>,
@@ -28,6 +27,9 @@ struct Saved {
     events: u64,
     figures: Figures,
 }
+
+/// A view's version, its shards, the feed of its source and its sample.
+type SavedView = (ContentHash, Vec<Vec<u8>>, Vec<u8>, Sample);
 
 /// The queries of an audit in their order: by what they saw and their number, and those of no view.
 type Queries<'a> = (Vec<(Position, u64, Waiting<'a>)>, Vec<(Position, Waiting<'a>)>);

@@ -57,7 +57,7 @@ impl History<'_> {
         let mut outputs = vec![vec![Row::new(); self.times.len()]; lookups.len()];
         let mut events = 0;
         for group in self.groups(lookups)? {
-            let mut left = vec![0..SLOTS];
+            let mut left: Vec<_> = std::iter::once(0..SLOTS).collect();
             while let Some(mut range) = left.pop() {
                 let kept = self.collect(&group, &mut range, &mut left, progress)?;
                 events += kept.len() as u64;
