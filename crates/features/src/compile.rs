@@ -18,6 +18,13 @@ use crate::{FeatureError, ViewSpec};
 /// Part of every version: it changes when the engine computes other bits from the same declaration.
 const ENGINE: &[u8] = b"features 2";
 
+/// Compile an expression that has a type, or say what is wrong with it.
+pub(crate) fn typed(sql: &str, schema: &Schema) -> Result<(Expr, DataType), String> {
+    let expr = Expr::compile(sql, schema).map_err(|error| error.to_string())?;
+    let data_type = expr.data_type().ok_or_else(|| format!("{sql:?} is always NULL"))?;
+    Ok((expr, data_type))
+}
+
 /// Compile `spec`, or list every fault.
 pub(crate) fn compile(spec: ViewSpec, source: &SourceSpec) -> Result<View, Vec<FeatureError>> {
     let mut draft = Draft::new(&spec, source);
@@ -185,14 +192,7 @@ impl<'a> Draft<'a> {
         if Expr::names(sql).is_ok_and(|names| names.iter().any(|name| self.broken.contains(name.as_str()))) {
             return None;
         }
-        match Expr::compile(sql, schema) {
-            Err(error) => self.fault(field, error.to_string()),
-            Ok(expr) => match expr.data_type() {
-                Some(data_type) => return Some((expr, data_type)),
-                None => self.fault(field, format!("{sql:?} is always NULL")),
-            },
-        }
-        None
+        typed(sql, schema).map_err(|problem| self.fault(field, problem)).ok()
     }
 
     /// Compile an expression over the source's columns and the view's, once for each text.

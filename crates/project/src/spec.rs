@@ -7,7 +7,7 @@ use perennial_control::ReportSpec;
 use perennial_evaluate::{EndpointSpec, ExperimentSpec};
 use perennial_features::{NamedExpr, ViewSpec};
 use perennial_learn::{LearnerSpec, OutputSpec, Task, TransformFn};
-use perennial_policy::PolicySpec;
+use perennial_policy::{DataFigure, PolicySpec};
 use perennial_types::{ContentHash, Schema, SourceSpec, TimeSpan, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,21 @@ pub struct ServiceLevel {
     /// No feature is NULL more often than this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub null_rate: Option<f64>,
+}
+
+impl ServiceLevel {
+    /// What is promised of a figure, in its unit; most have no promise.
+    pub fn of(&self, figure: DataFigure) -> Option<f64> {
+        match figure {
+            DataFigure::Freshness => self.freshness_p99.map(|span| span.micros() as f64 / 1e6),
+            DataFigure::NullRate => self.null_rate,
+            DataFigure::Skew
+            | DataFigure::Loss
+            | DataFigure::NewCategories
+            | DataFigure::Violations
+            | DataFigure::Volume => None,
+        }
+    }
 }
 
 /// Where the rows of a source are that are older than its stream.

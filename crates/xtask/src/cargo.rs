@@ -11,6 +11,8 @@ pub(crate) struct Cargo {
     program: PathBuf,
     workspace: PathBuf,
     target: PathBuf,
+    /// What its programs find in their environment.
+    environment: Vec<(&'static str, PathBuf)>,
 }
 
 impl Cargo {
@@ -26,7 +28,14 @@ impl Cargo {
         let workspace =
             manifest.parent().and_then(Path::parent).context("this crate is outside a workspace")?;
         let program = std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from);
-        Ok(Self { program, workspace: workspace.to_owned(), target: target.to_owned() })
+        let (workspace, target) = (workspace.to_owned(), target.to_owned());
+        Ok(Self { program, workspace, target, environment: Vec::new() })
+    }
+
+    /// With a path that its programs find in their environment.
+    pub(crate) fn with(mut self, name: &'static str, path: &Path) -> Self {
+        self.environment.push((name, path.to_owned()));
+        self
     }
 
     /// Run one cargo command to its end.
@@ -43,6 +52,7 @@ impl Cargo {
             .args(further)
             .current_dir(&self.workspace)
             .env("CARGO_TARGET_DIR", &self.target)
+            .envs(self.environment.iter().map(|(name, path)| (name, path)))
             .status()
             .with_context(|| format!("start {}", self.program.display()))?;
         ensure!(status.success(), "`{line}` ended with {status}");

@@ -7,7 +7,7 @@
 mod service;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use self::service::{Place, Service};
 use crate::cargo::Cargo;
+use crate::python;
 
 /// The release that the settings beside this file were written for.
 const SCHEMATHESIS: &str = "4.32.5";
@@ -39,7 +40,7 @@ pub(crate) fn contract(arguments: &[String]) -> Result<()> {
     let examples = examples(arguments)?;
     let cargo = Cargo::new()?;
     cargo.run(&["build", "--package", "perennial"])?;
-    let schemathesis = schemathesis(&cargo)?;
+    let schemathesis = python::programs(&cargo, "schemathesis", SCHEMATHESIS)?.join("schemathesis");
     let place = Place::new()?;
     for (name, text) in FILES {
         fs::write(place.path().join(name), text).with_context(|| format!("write {name}"))?;
@@ -70,26 +71,6 @@ fn examples(arguments: &[String]) -> Result<u32> {
     };
     let found = arguments.join(" ");
     wanted.with_context(|| format!("contract takes --examples and a number above 0, found {found:?}"))
-}
-
-/// The program, installed below the target directory once for each release.
-fn schemathesis(cargo: &Cargo) -> Result<PathBuf> {
-    let home = cargo.target().join(format!("schemathesis-{SCHEMATHESIS}"));
-    let program = home.join("bin/schemathesis");
-    if program.is_file() {
-        return Ok(program);
-    }
-    eprintln!("installing schemathesis {SCHEMATHESIS} in {}", home.display());
-    run(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&home))?;
-    let package = format!("schemathesis=={SCHEMATHESIS}");
-    run(Command::new(home.join("bin/pip")).args(["install", "--quiet", &package]))?;
-    Ok(program)
-}
-
-fn run(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| format!("start {}", command.get_program().display()))?;
-    ensure!(status.success(), "{} ended with {status}", command.get_program().display());
-    Ok(())
 }
 
 /// Let schemathesis ask; it prints what it found.

@@ -7,6 +7,7 @@ mod fuzz;
 mod image;
 mod install;
 mod kafka;
+mod python;
 
 use std::process::ExitCode;
 
@@ -102,7 +103,7 @@ fn demo(arguments: &[String]) -> Result<()> {
 
 fn test(arguments: &[String]) -> Result<()> {
     install(Need::ALL)?;
-    let cargo = Cargo::new()?;
+    let cargo = python::for_golden_values(Cargo::new()?)?;
     // The end-to-end tests start the program itself.
     cargo.run(&["build", "--package", "perennial"])?;
     cargo.run_with(&["test", "--workspace"], arguments)

@@ -68,15 +68,7 @@ impl Reading<'_> {
         let mut found = Vec::new();
         for view in &self.goal.compiled.views {
             let level = self.goal.project.service_levels.get(&view.spec().name).copied().unwrap_or_default();
-            let promised = match self.asked.figure {
-                DataFigure::Freshness => level.freshness_p99.map(|span| span.micros() as f64 / 1e6),
-                DataFigure::NullRate => level.null_rate,
-                DataFigure::Skew
-                | DataFigure::Loss
-                | DataFigure::NewCategories
-                | DataFigure::Violations
-                | DataFigure::Volume => None,
-            };
+            let promised = level.of(self.asked.figure);
             for name in view.outputs().names().filter(|name| self.named(name)) {
                 let value = match self.asked.figure {
                     DataFigure::Freshness => self.freshness(&view.spec().from),

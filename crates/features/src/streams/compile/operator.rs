@@ -9,6 +9,7 @@ use perennial_types::{
 };
 
 use super::{Draft, named};
+use crate::compile::typed;
 use crate::streams::enrich::EnrichState;
 use crate::streams::join::{JoinState, Reach};
 use crate::streams::node::{Cell, Enrich, Join, Node, Part};
@@ -287,14 +288,7 @@ impl Draft<'_> {
 
     /// Compile an expression that has a type.
     fn expression(&mut self, field: &str, sql: &str, schema: &Schema) -> Option<(Expr, DataType)> {
-        match Expr::compile(sql, schema) {
-            Err(error) => self.fault(field, error.to_string()),
-            Ok(expr) => match expr.data_type() {
-                Some(data_type) => return Some((expr, data_type)),
-                None => self.fault(field, format!("{sql:?} is always NULL")),
-            },
-        }
-        None
+        typed(sql, schema).map_err(|problem| self.fault(field, problem)).ok()
     }
 }
 

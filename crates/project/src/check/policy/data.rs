@@ -64,16 +64,7 @@ pub(super) fn check(scope: &Scope<'_>, path: &str, signal: &Declared<'_>) {
 /// What the service level of a feature's view says.
 fn level(scope: &Scope<'_>, figure: DataFigure, name: &str) -> Option<f64> {
     let (view, _) = name.split_once('.')?;
-    let level = scope.project.service_levels.get(view)?;
-    match figure {
-        DataFigure::Freshness => level.freshness_p99.map(|span| span.micros() as f64 / 1e6),
-        DataFigure::NullRate => level.null_rate,
-        DataFigure::Skew
-        | DataFigure::Loss
-        | DataFigure::NewCategories
-        | DataFigure::Violations
-        | DataFigure::Volume => None,
-    }
+    scope.project.service_levels.get(view)?.of(figure)
 }
 
 /// Everything that a figure can be of; nothing if some of it could not be read.
